@@ -22,7 +22,7 @@ enum err {
 	ERR_CONFLICT,    /* a unique key or a concurrent change is in the way */
 	ERR_LIMITED,     /* a rate or quota limit refused it */
 	ERR_DENIED,      /* identity or role does not allow it */
-	ERR_STATE,       /* no such edge in the state table */
+	ERR_EDGE,       /* no such edge in the state table */
 	ERR_FENCED,      /* the sync is not ours any more */
 	ERR_INTERRUPTED, /* somebody asked us to stop waiting */
 	ERR_TIMEOUT,     /* the deadline passed; the outcome may be unknown */

@@ -1,0 +1,3 @@
+-- purge_order_items: remove the records of a connection.
+-- $1 user_id, $2 connection_id
+DELETE FROM syncline.order_items WHERE user_id = $1 AND connection_id = $2

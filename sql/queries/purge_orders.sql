@@ -1,0 +1,3 @@
+-- purge_orders: remove the records of a connection.
+-- $1 user_id, $2 connection_id
+DELETE FROM syncline.orders WHERE user_id = $1 AND connection_id = $2
