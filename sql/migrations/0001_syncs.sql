@@ -374,8 +374,9 @@ BEGIN
 		PERFORM syncline.refuse('SL001',
 		    'only the owner changes checkpoint and counts');
 	END IF;
-	IF NEW.status = 'completed' AND (OLD.runner_id IS NULL
-	    OR split_part(coalesce(fence, ''), ':', 1) <> OLD.runner_id)
+	IF NEW.status = 'completed' AND OLD.cause <> 'import'
+	    AND (OLD.runner_id IS NULL
+	        OR split_part(coalesce(fence, ''), ':', 1) <> OLD.runner_id)
 	THEN
 		PERFORM syncline.refuse('SL001',
 		    'only the owner completes a sync');
@@ -386,7 +387,10 @@ BEGIN
 		NEW.progress := greatest(OLD.progress, 99);
 	END IF;
 	IF NEW.status <> 'running' THEN
-		NEW.completed_at := greatest(clock_timestamp(), NEW.started_at);
+		IF OLD.cause <> 'import' OR NEW.completed_at IS NULL THEN
+			NEW.completed_at :=
+			    greatest(clock_timestamp(), NEW.started_at);
+		END IF;
 		NEW.not_before := NULL;
 	END IF;
 	NEW.seq := OLD.seq + 1;
@@ -413,12 +417,14 @@ CREATE TRIGGER sync_started AFTER INSERT ON syncline.sync_active
 	REFERENCING NEW TABLE AS started
 	FOR EACH STATEMENT EXECUTE FUNCTION syncline.sync_started();
 
--- distinct_of is what a stream's counts say of distinct records.
+-- distinct_of is what a stream's counts say of distinct records; of an
+-- imported sync only that one number is known ("processed").
 CREATE FUNCTION syncline.distinct_of(streams jsonb, name text) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-	SELECT (streams -> name ->> 'read')::bigint
+	SELECT coalesce((streams -> name ->> 'read')::bigint
 	    - (streams -> name ->> 'repeated')::bigint
-	    - (streams -> name ->> 'rejected')::bigint
+	    - (streams -> name ->> 'rejected')::bigint,
+	    (streams -> name ->> 'processed')::bigint)
 $$;
 
 -- sync_ended moves ended rows to history, with event and totals.  Set-based,
