@@ -351,9 +351,10 @@ db_connect(struct db *db)
 		struct pollfd p = { .fd = PQsocket(db->conn),
 			.events = POLLIN };
 
-		/* an idle session with something to read is mostly a dead one */
-		if (poll(&p, 1, 0) > 0)
-			(void)PQconsumeInput(db->conn);
+		/* an idle session with something to read is mostly a dead one:
+		 * read on, to the end of the stream if it is there */
+		while (poll(&p, 1, 0) > 0 && PQconsumeInput(db->conn))
+			;
 		if (PQstatus(db->conn) == CONNECTION_BAD)
 			drop_session(db);
 	}

@@ -30,6 +30,37 @@ utf8_valid(const char *s, size_t len)
 	return true;
 }
 
+/*
+ * json-c takes quotes, comments and numbers that RFC 8259 does not have, even
+ * when strict; what stands outside of strings is looked at here.
+ */
+static bool
+strict_tokens(const char *s, size_t len)
+{
+	bool in_string = false;
+
+	for (size_t i = 0; i < len; i++) {
+		if (in_string) {
+			if (s[i] == '\\')
+				i++;
+			else if (s[i] == '"')
+				in_string = false;
+			continue;
+		}
+		if (s[i] == '"')
+			in_string = true;
+		else if (!strchr("{}[]:, \t\r\n+-.0123456789eEtrufalsn", s[i]))
+			return false;
+		else if (s[i] == '0' && i + 1 < len && s[i + 1] >= '0' &&
+		    s[i + 1] <= '9' &&
+		    (i == 0 || !strchr("+-.0123456789eE", s[i - 1]) ||
+		        (s[i - 1] == '-' &&
+		            (i == 1 || !strchr("eE", s[i - 2])))))
+			return false; /* a leading zero */
+	}
+	return true;
+}
+
 /* \u0000 survives parsing as a NUL inside a string; look for it. */
 static bool
 has_nul(json_object *o)
@@ -75,6 +106,8 @@ json_read(const char *text, size_t len, int depth, json_object **ret,
 		reason = len == 0 ? "it is empty" : "it is too long";
 	} else if (!utf8_valid(text, len)) {
 		reason = "it is not valid UTF-8";
+	} else if (!strict_tokens(text, len)) {
+		reason = "it is not valid JSON";
 	}
 	if (reason) {
 		if (why)
