@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 struct vault;
-struct http;   /* runner/sources/http.h: one worker's curl handle */
+struct http;   /* runner/sources/http.h: one worker's client */
 struct limits; /* runner/sources/limits.h: call budgets, shared */
 
 /* How a source can fail; the worker turns it into retry, wait or end. */

@@ -45,6 +45,10 @@ struct load_stream {
 	/* 0, or how many leading key columns name the parent record: rows of
 	 * a parent that was loaded are replaced as a set */
 	size_t parent_keys;
+	/* NULL, or the parents' own stream, whose leading key columns have
+	 * the same names: a parent loaded there without a single row here
+	 * loses its rows, and one older than the stored one changes none */
+	const struct load_stream *parent;
 };
 
 /* Whose rows these are, and the fence under which they are written. */
@@ -79,7 +83,10 @@ struct load; /* opaque */
 enum err load_open(struct load **ret, struct db *db) MUST_CHECK;
 void load_close(struct load *l);
 
-/* load_begin starts a step's batch; the target is borrowed until its end. */
+/*
+ * load_begin starts a step's batch; the target and the descriptions of its
+ * streams are borrowed until its end.
+ */
 enum err load_begin(struct load *l, const struct load_target *t) MUST_CHECK;
 
 /*
@@ -101,6 +108,12 @@ enum err load_reject(struct load *l, const struct load_stream *s,
  */
 enum err load_snapshot(struct load *l, const struct load_stream *s,
     const char *column, const char *value) MUST_CHECK;
+
+/*
+ * load_restart forgets the rows of the batch, and its rejects and snapshots,
+ * but not its target: the source has to fetch this step's records again.
+ */
+enum err load_restart(struct load *l) MUST_CHECK;
 
 /* How many rows the batch holds so far, rejected ones included. */
 size_t load_rows(const struct load *l);
