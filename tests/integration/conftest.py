@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 
 import pytest
 
@@ -42,6 +43,28 @@ def make_stack():
 def user():
     """The name of a user nobody else is."""
     return f"user-{os.getpid()}-{next(_numbers)}"
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "bound(seconds): how long a test may take; else 120"
+    )
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    """A test that hangs fails, and lets the others have their turn."""
+    marker = item.get_closest_marker("bound")
+    seconds = marker.args[0] if marker else 120
+
+    def give_up(*_):
+        raise TimeoutError(f"the test took longer than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(seconds)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -131,7 +131,7 @@ part_start_postgres() {
 }
 
 part_ready_postgres() {
-	"$PG_BIN/pg_isready" -q -h "$RUN/postgres"
+	"$PG_BIN/pg_isready" -q -h "$RUN/postgres" -U postgres -d postgres
 }
 
 part_start_sandbox() {

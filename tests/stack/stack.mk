@@ -10,7 +10,7 @@ BUILD_ALL = $(MAKE) --no-print-directory \
 # The shell has a USER too, but `make token` is not about that one.
 TOKEN_USER = $(if $(findstring command,$(origin USER)),$(USER))
 
-.PHONY: run up down status logs token psql
+.PHONY: run up down status logs token psql import
 run:
 	@tests/stack/packages build run
 	@$(BUILD_ALL)
@@ -30,3 +30,7 @@ status:
 
 token:
 	@$(STACK) token "$(TOKEN_USER)" "$(ROLE)"
+
+import:
+	@test -n "$(FROM)" || { echo 'FROM=schema of the older system?'; exit 2; }
+	@$(STACK) psql -Xq -v from="$(FROM)" -f sql/import.sql

@@ -1,0 +1,43 @@
+# tests.mk - the targets that test.
+#
+#   make unit           test programs in C; UNIT=test_db picks one
+#   make integration    whole systems; T='-k word' is handed to pytest
+#   make sandbox-test   the stand-in seller itself
+#   make fuzz-corpus    what fuzzing has found interesting, once more
+#   make check          all of it, with gcc, clang and sanitizers
+#   make bench          measurements
+#
+# Each ends with a line "N passed, N failed" and says what it leaves out.
+
+# What sanitizers must not blame us for, and how they shall end a program.
+SANITIZERS := ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
+	UBSAN_OPTIONS=print_stacktrace=1 \
+	LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 \
+	TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp:second_deadlock_stack=1
+
+.PHONY: unit integration sandbox-test fuzz-corpus check bench
+unit: unit-programs
+	@$(SANITIZERS) tests/stack/unit \
+	    $(if $(UNIT),$(UNIT:%=$(B)/unit/%),$(UNIT_BIN))
+
+integration: all
+	@$(SANITIZERS) SYNCLINE_BUILD=$(CURDIR)/$(B) \
+	    tests/stack/pytest tests/integration $(T)
+
+sandbox-test: $(B)/sandbox-seller
+	@$(SANITIZERS) SANDBOX_SELLER=$(CURDIR)/$(B)/sandbox-seller \
+	    tests/stack/pytest tests/sandbox/test_sandbox.py $(T)
+
+fuzz-corpus:
+	@echo 'fuzz-corpus: skipped, there are no fuzzers yet'
+	@echo '0 passed, 0 failed'
+
+check:
+	@tests/stack/check
+
+bench: all
+	@if [ -f tests/bench/bench.py ]; then \
+	    SYNCLINE_BUILD=$(CURDIR)/$(B) /usr/bin/python3 tests/bench/bench.py; \
+	else \
+	    echo 'bench: skipped, tests/bench/bench.py is not there'; \
+	fi
