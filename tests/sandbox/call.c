@@ -205,7 +205,9 @@ api_take(struct sandbox *sb, struct call *c, const struct route *route,
 	enum access_result access = ACCESS_UNKNOWN;
 	bool done = true;
 
-	if (c->op != OP_TOKEN && c->access_token != NULL)
+	if (c->op == OP_TOKEN)
+		c->seller = token_caller(sb, c);
+	else if (c->access_token != NULL)
 		access = access_check(&sb->sellers, c->access_token,
 		    c->now_ms, &c->seller);
 	c->fault = faults_pick(

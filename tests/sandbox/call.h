@@ -89,6 +89,9 @@ void transactions_list(struct sandbox *sb, struct call *c, struct reply *rp);
 void participations_list(
     struct sandbox *sb, struct call *c, struct reply *rp);
 
+/* token_caller: who asks for a token, NULL: unknown.  Checks nothing. */
+struct seller *token_caller(struct sandbox *sb, struct call *c);
+
 /* --- what is not Amazon's --- */
 
 void control_take(struct sandbox *sb, struct call *c, struct reply *rp);

@@ -75,6 +75,13 @@ exchange_read(struct exchange *x, const struct call *c)
 	return false;
 }
 
+static void
+exchange_fini(struct exchange *x)
+{
+	params_fini(&x->form);
+	json_object_put(x->json);
+}
+
 static struct seller *
 code_redeem(struct sandbox *sb, const char *text, int64_t now_ms)
 {
@@ -179,6 +186,19 @@ exchange_answer(struct sandbox *sb, struct call *c, const struct exchange *x,
 		    "The authorization grant type is not supported");
 }
 
+struct seller *
+token_caller(struct sandbox *sb, struct call *c)
+{
+	struct exchange x = { 0 };
+	struct seller *s = NULL;
+
+	if (exchange_read(&x, c) && x.field[REFRESH_TOKEN] != NULL)
+		s = sellers_refresh_owner(
+		    &sb->sellers, x.field[REFRESH_TOKEN]);
+	exchange_fini(&x);
+	return s;
+}
+
 void
 token_exchange(struct sandbox *sb, struct call *c, struct reply *rp)
 {
@@ -189,6 +209,5 @@ token_exchange(struct sandbox *sb, struct call *c, struct reply *rp)
 	else
 		refuse(rp, 400, "invalid_request",
 		    "The request has no readable body");
-	params_fini(&x.form);
-	json_object_put(x.json);
+	exchange_fini(&x);
 }

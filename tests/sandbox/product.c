@@ -20,14 +20,15 @@ static const char *const tails[] = { "Black", "Blue", "Pack of 2", "32 oz",
 	"Large", "for Kids", "with Lid", "Set of 4", "2nd Edition", "USB-C",
 	"XL", "Gift Box", "10 ft", "Matte", "Green", "Refill" };
 static const char *const awkward[] = {
-	"Gr\xc3\xb6\xc3\x9f" "entabelle & Stra\xc3\x9f" "enschuh \xe2\x80\x93 N\xc2\xba 5",
+	("Gr\xc3\xb6\xc3\x9f" "entabelle & Stra\xc3\x9f" "enschuh \xe2\x80\x93 "
+	 "N\xc2\xba 5"),
 	"15.6\" Laptop Sleeve, 'soft' \"touch\"",
 	"Tab\there\tand\tthere",
 	"Back\\slash C:\\temp\\new \\N \\. \\t",
 	"Two\nlines\r\nand a third",
 	"\xe6\xb0\xb4\xe7\xad\x92 \xe3\x82\xb9\xe3\x83\x86\xe3\x83\xb3\xe3\x83\xac\xe3\x82\xb9 500ml",
-	"Party \xf0\x9f\x8e\x89 Set \xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7 "
-	"\xe2\x80\xa8line separator",
+	("Party \xf0\x9f\x8e\x89 Set \xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7 "
+	 "\xe2\x80\xa8line separator"),
 	"<b>Bold</b> &amp; 100% {\"json\": [1, null]} ;--",
 };
 

@@ -166,8 +166,8 @@ seller_refresh_token(struct seller *s, char ret[REFRESH_MAX])
  * Ids may hold "-r" themselves, so both readings of the text are tried: the
  * whole rest as an id, and the id before the last "-r".
  */
-static struct seller *
-refresh_owner(struct sellers *ss, const char *token)
+struct seller *
+sellers_refresh_owner(struct sellers *ss, const char *token)
 {
 	const char *id = token + sizeof(refresh_prefix) - 1;
 	struct seller *s;
@@ -187,7 +187,7 @@ enum refresh_result
 sellers_refresh(struct sellers *ss, const char *token, int64_t now_ms,
     struct seller **ret)
 {
-	struct seller *s = refresh_owner(ss, token);
+	struct seller *s = sellers_refresh_owner(ss, token);
 	enum refresh_result result = REFRESH_DEAD;
 	char now_good[REFRESH_MAX], was_good[REFRESH_MAX] = "";
 

@@ -81,6 +81,9 @@ enum refresh_result { REFRESH_OK, REFRESH_UNKNOWN, REFRESH_DEAD };
 
 void seller_refresh_token(struct seller *s, char ret[REFRESH_MAX]);
 
+/* sellers_refresh_owner: whose token it is or was, NULL: nobody's. */
+struct seller *sellers_refresh_owner(struct sellers *ss, const char *token);
+
 /*
  * sellers_refresh checks a refresh token.  REFRESH_OK and REFRESH_DEAD set
  * *ret; a rotating seller has a new token afterwards, and the old one works
