@@ -6,7 +6,7 @@
 -- system left running comes over unowned, hence stale: it blocks nobody.
 \set ON_ERROR_STOP 1
 BEGIN;
-SELECT pg_advisory_xact_lock(hashtext('syncline.import'));
+SELECT pg_advisory_xact_lock(hashtext('syncline.import')) AS locked \gset
 
 CREATE FUNCTION pg_temp.rows_of(schema_name text, table_name text)
 RETURNS SETOF jsonb LANGUAGE plpgsql AS $$
