@@ -1,5 +1,6 @@
 -- sync_start: one new sync, unless the connection has an active one.
--- No row: see sync_start_why.  SL003: the user's start limit.
+-- No row: see sync_start_why.  SL003: the user's start limit.  40001: another
+-- request took the same key at the same moment.
 -- $1 sync_id, $2 user_id, $3 connection_id or NULL for the user's only or
 -- default one, $4 priority, $5 mode, $6 streams or NULL, $7 request_id,
 -- $8 idempotency key or NULL, $9 hash of the request, $10 starts a minute
@@ -34,6 +35,8 @@ WITH conn AS (
 	ON CONFLICT (user_id, key) DO UPDATE SET sync_id = excluded.sync_id,
 	    request_hash = excluded.request_hash,
 	    created_at = excluded.created_at
+	WHERE k.created_at <= clock_timestamp() - interval '24 hours'
+	RETURNING k.key
 ), paced AS (
 	INSERT INTO syncline.user_stats AS s
 	    (user_id, window_start, window_count)
@@ -51,5 +54,8 @@ WITH conn AS (
 SELECT ins.sync_id, ins.connection_id, ins.phase, ins.message,
 	syncline.rfc3339(ins.started_at) AS started_text,
 	CASE WHEN p.window_count > $10::integer
-	    THEN syncline.refuse('SL003', greatest(p.wait, 1)::text) END AS refused
-FROM ins LEFT JOIN paced p ON true
+	    THEN syncline.refuse('SL003', greatest(p.wait, 1)::text) END AS refused,
+	CASE WHEN $8::text IS NOT NULL AND kept.key IS NULL
+	    THEN syncline.refuse('40001', 'the key was taken meanwhile')
+	    END AS raced
+FROM ins LEFT JOIN paced p ON true LEFT JOIN kept ON true
