@@ -15,6 +15,17 @@
 # flavour in a folder of its own; CC=clang another compiler.
 
 ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+
+ifneq ($(CURDIR),$(ROOT))
+# Called as `make -f somewhere/Makefile`: go there, a relative VAR stays ours.
+.PHONY: $(or $(MAKECMDGOALS),all)
+$(firstword $(MAKECMDGOALS) all):
+	@$(MAKE) --no-print-directory -C $(ROOT) $(MAKECMDGOALS) \
+	    $(if $(VAR),VAR=$(abspath $(VAR)))
+$(wordlist 2,99,$(MAKECMDGOALS)): $(firstword $(MAKECMDGOALS))
+	@:
+else
+
 CC := gcc
 FLAVOUR := $(notdir $(firstword $(CC)))
 ifdef SAN
@@ -113,3 +124,5 @@ clean:
 -include tests/tests.mk
 -include tests/stack/stack.mk
 -include $(shell find build/$(FLAVOUR) -name '*.d' 2>/dev/null)
+
+endif
