@@ -52,7 +52,7 @@ read_form(const struct req *rq, struct reply *rp, bool *ret_wrapped)
 		return true;
 	json_put_text(reply_problem(rp, rq, 400, "invalid_parameter",
 			  "The parameter format must be array or object."),
-	    "parameter", "format");
+	    "field", "format");
 	return false;
 }
 

@@ -36,7 +36,7 @@ bad_parameter(const struct req *rq, struct reply *rp, const char *name,
 	json_object *o =
 	    reply_problem(rp, rq, 400, "invalid_parameter", sentence);
 
-	json_put_text(o, "parameter", name);
+	json_put_text(o, "field", name);
 }
 
 static bool

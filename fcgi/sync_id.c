@@ -60,7 +60,7 @@ sync_id_of(const struct req *rq, struct reply *rp, const char **ret)
 		o = reply_problem(rp, rq, 400, "invalid_parameter",
 		    "A sync's id is a text of 1 to 128 characters.");
 		json_object_object_add(
-		    o, "parameter", json_object_new_string(name));
+		    o, "field", json_object_new_string(name));
 		return false;
 	}
 	*ret = id;

@@ -267,8 +267,9 @@ member_value(size_t i, const PGresult *res, int row, json_object *streams)
 	return NULL;
 }
 
+/* What went wrong: the end of a failed sync, or why a running one waits. */
 static json_object *
-error_json(const PGresult *res, int row)
+error_json(const PGresult *res, int row, bool running)
 {
 	const char *code = result_text(res, row, "error_code");
 	const char *text = result_text(res, row, "error_message");
@@ -279,11 +280,13 @@ error_json(const PGresult *res, int row)
 	o = json_object_new_object();
 	json_put_text(o, "code", code ? code : "failed");
 	json_put_text(o, "message", text ? text : "The sync failed.");
-	json_put_object(o, "retryable",
-	    result_is_null(res, row, "error_retryable")
-		? NULL
-		: json_object_new_boolean(
-		      result_bool(res, row, "error_retryable")));
+	if (running)
+		json_put_bool(o, "retryable", true); /* it is being retried */
+	else if (result_is_null(res, row, "error_retryable"))
+		json_put_null(o, "retryable");
+	else
+		json_put_bool(
+		    o, "retryable", result_bool(res, row, "error_retryable"));
 	return o;
 }
 
@@ -293,22 +296,23 @@ sync_json_put(
 {
 	json_object *streams = streams_read(result_text(res, row, "streams"));
 	const char *stored = result_text(res, row, "status");
-	enum status s;
-	bool known = status_parse(stored, &s) == ERR_OK;
+	bool running = strcmp(stored, status_name(STATUS_RUNNING)) == 0;
+	bool failed = strcmp(stored, status_name(STATUS_FAILED)) == 0;
 
 	sync_put_words(o, stored, words);
 	/* a phase is what a sync is doing; an ended one does nothing */
-	json_put_text(o, "phase",
-	    known && s == STATUS_RUNNING ? result_text(res, row, "phase")
-					 : NULL);
+	json_put_text(
+	    o, "phase", running ? result_text(res, row, "phase") : NULL);
 	for (size_t i = 0; i < COUNT_OF(members); i++)
 		json_put_object(
 		    o, members[i].name, member_value(i, res, row, streams));
 	/* where cancelled reads as failed, the message has to tell */
-	if (known && s == STATUS_CANCELLED && words == WORDS_CLASSIC)
+	if (words == WORDS_CLASSIC &&
+	    strcmp(stored, status_name(STATUS_CANCELLED)) == 0)
 		json_put_text(o, "message", "Sync cancelled by user");
 	json_put_object(o, "streams", streams_array(streams));
-	json_put_object(o, "error", error_json(res, row));
+	json_put_object(o, "error",
+	    running || failed ? error_json(res, row, running) : NULL);
 	json_object_put(streams);
 }
 
