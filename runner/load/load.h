@@ -2,7 +2,9 @@
  * load.h - rows of a step into their tables, in one transaction.
  *
  * Any stream described by columns and key can be loaded; nothing here knows
- * Amazon.  Rows go by COPY into a temporary table of the worker's own
+ * Amazon.  Its table has user_id, connection_id, the described columns (text
+ * keys COLLATE "C"), first_sync_id and last_sync_id, a primary key of user,
+ * connection and key columns, and no partitions.  Rows go by COPY into a temporary table of the worker's own
  * session, so no lock on a shared row is held while a source is slow; then
  * the upserts, the fence and COMMIT are one message.  Counts are made by the
  * statement that writes: read = inserted + updated + unchanged + repeated +
@@ -101,6 +103,12 @@ enum err load_row(struct load *l, const struct load_stream *s,
 /* load_reject counts and quarantines a record the source could not read. */
 enum err load_reject(struct load *l, const struct load_stream *s,
     const char *reason, const char *raw) MUST_CHECK;
+
+/*
+ * load_keep_raw gives the record rejected last its source text, for callers
+ * that make it only when it is needed.
+ */
+enum err load_keep_raw(struct load *l, const char *raw) MUST_CHECK;
 
 /*
  * load_snapshot says that the rows of this step are all there are where
