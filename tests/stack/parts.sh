@@ -255,7 +255,7 @@ part_start() {
 		return 0
 	fi
 	# What a killed one left would hold its port or its files.
-	strays_end "$1" 5 || die "what is left of $1 cannot be ended"
+	strays_end "$1" || die "what is left of $1 cannot be ended"
 	: >>"$LOG/$1.log"
 	case $1 in
 	runner-*)

@@ -79,8 +79,9 @@ strays() {
 	nginx) exe='*/nginx' ;;
 	*) return 0 ;;
 	esac
-	find /proc/[0-9]*/cwd -maxdepth 0 \
-	    \( -lname "$where" -o -lname "$where (deleted)" \) 2>/dev/null |
+	# Processes that end meanwhile make find complain and fail.
+	{ find /proc/[0-9]*/cwd -maxdepth 0 \
+	    \( -lname "$where" -o -lname "$where (deleted)" \) 2>/dev/null || true; } |
 	    while IFS=/ read -r _ _ pid _; do
 		find "/proc/$pid/exe" -maxdepth 0 \
 		    \( -lname "$exe" -o -lname "$exe (deleted)" \) \
@@ -88,18 +89,17 @@ strays() {
 	    done
 }
 
-# strays_end PART PATIENCE - ends what is left of it; some go by themselves
-# when the one above them is gone, and get that many seconds to do so.
+# strays_end PART - ends what is left of it.  PostgreSQL's processes go by
+# themselves, and in order, when the one above them is gone.
 strays_end() {
-	local left pid signal end=$((SECONDS + $2))
-	while left=$(strays "$1") && [ -n "$left" ]; do
-		signal=0
-		[ "$SECONDS" -lt "$end" ] || signal=KILL
-		for pid in $left; do
-			kill -s "$signal" "$pid" 2>/dev/null || true
+	local left pid end=$SECONDS
+	[ "$1" != postgres ] || end=$((SECONDS + 5))
+	while left=$(strays "$1") || return 1; [ -n "$left" ]; do
+		[ "$SECONDS" -lt "$end" ] || for pid in $left; do
+			kill -s KILL "$pid" 2>/dev/null || true
 		done
 		[ "$SECONDS" -le $((end + 20)) ] || return 1
-		nap 0.1
+		nap 0.05
 	done
 }
 
@@ -116,9 +116,7 @@ proc_stop() {
 			kill -s KILL "$pid" 2>/dev/null || true
 			proc_gone "$pid" "$birth" 20 || return 1
 		fi
-		strays_end "$1" 1 || return 1
-	else
-		strays_end "$1" 0 || return 1
 	fi
+	strays_end "$1" || return 1
 	rm -f "$RUN/$1.pid"
 }
