@@ -20,7 +20,8 @@ struct route;
 struct runner_client;
 struct vault;
 
-#define REQ_PARAMS_MAX 32
+#define REQ_PARAMS_MAX 32 /* path and query together */
+#define REQ_PATH_MAX 1024 /* bytes, decoded */
 
 struct req_param {
 	const char *name, *value; /* decoded, valid UTF-8, no control chars */
@@ -31,6 +32,7 @@ struct req {
 	const struct route *route;
 	const char *method; /* upper case */
 	const char *path;   /* decoded, without the query */
+	char cut[REQ_PATH_MAX + 1 + 64]; /* route_find's: the path's params */
 	const char *request_id; /* sane: [A-Za-z0-9._-]{1,64} */
 	const char *idempotency_key; /* header, or NULL */
 	struct identity who;  /* user "" on routes that need none */
@@ -38,9 +40,9 @@ struct req {
 	struct req_param params[REQ_PARAMS_MAX]; /* path (":id"), then query */
 	size_t n_params;
 	json_object *body;    /* an object, or NULL when there was none */
-	struct db *db;        /* borrowed for this request, lazily connected */
+	struct db *db; /* borrowed for this request; NULL with ROUTE_NO_DB */
 	struct runner_client *runners;
-	struct vault *vault;
+	struct vault *vault; /* NULL: no key is set */
 };
 
 struct reply {
@@ -49,7 +51,7 @@ struct reply {
 	char *raw;           /* taken; another content type's text, or NULL */
 	const char *content_type; /* of raw; static */
 	int retry_after_s;   /* 0: no header */
-	char allow[64];      /* 405 */
+	char allow[64];      /* 405 and preflights */
 };
 
 /* A parameter's value; NULL when it is not there.  Path before query. */

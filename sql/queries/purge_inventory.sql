@@ -1,3 +1,12 @@
--- purge_inventory: remove the records of a connection.
--- $1 user_id, $2 connection_id
-DELETE FROM syncline.inventory WHERE user_id = $1 AND connection_id = $2
+-- purge_inventory: remove records of a connection, so many at a time.
+-- $1 user_id, $2 connection_id, $3 at most
+-- => removed
+WITH gone AS (
+	DELETE FROM syncline.inventory WHERE ctid = ANY (ARRAY(
+		SELECT ctid FROM syncline.inventory
+		WHERE user_id = $1 AND connection_id = $2
+		LIMIT $3::integer))
+	AND user_id = $1 AND connection_id = $2
+	RETURNING 1
+)
+SELECT count(*) AS removed FROM gone
