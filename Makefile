@@ -64,7 +64,7 @@ FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 
 # Everything but the two main.c, so that tests can link any room.
 SHARED_OBJ := $(SHARED_SRC:%.c=$(B)/%.o) $(B)/gen/stmt_table.o
-FCGI_OBJ := $(FCGI_SRC:%.c=$(B)/%.o)
+FCGI_OBJ := $(FCGI_SRC:%.c=$(B)/%.o) $(B)/gen/openapi_text.o
 RUNNER_OBJ := $(RUNNER_SRC:%.c=$(B)/%.o)
 SANDBOX_OBJ := $(SANDBOX_SRC:%.c=$(B)/%.o)
 FCGI_ROOMS := $(filter-out $(B)/fcgi/main.o,$(FCGI_OBJ))
@@ -91,7 +91,13 @@ $(B)/gen/stmt_table.c $(B)/gen/stmt_list.h &: sql/embed.sh $(wildcard sql/querie
 	@mkdir -p $(B)/gen
 	sh sql/embed.sh $(B)/gen sql/queries/*.sql
 
-$(B)/gen/stmt_table.o: $(B)/gen/stmt_table.c
+# The HTTP contract is a text that the handlers hand out.
+$(B)/gen/openapi_text.c: fcgi/embed_text.sh fcgi/openapi.json
+	@mkdir -p $(B)/gen
+	sh fcgi/embed_text.sh fcgi/openapi.json openapi_text >$@.new
+	mv $@.new $@
+
+$(B)/gen/%.o: $(B)/gen/%.c
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/%.o: %.c | $(B)/gen/stmt_list.h

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define CLEANUP_DAYS_MAX 3650
-#define CLEANUP_TIMEOUT_MS 50000 /* below what nginx waits for an answer */
+#define CLEANUP_TIMEOUT_MS 25000 /* below what nginx waits for an answer */
 
 /* --- queue-status ----------------------------------------------------- */
 
