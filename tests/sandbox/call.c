@@ -39,8 +39,8 @@ sandbox_rate_scale(struct sandbox *sb)
 }
 
 static void
-error_json(struct buf *b, const char *code, const char *message,
-    const char *details)
+error_json(
+    struct buf *b, const char *code, const char *message, const char *details)
 {
 	buf_lit(b, "{\"errors\":[{\"code\":");
 	buf_json_str(b, code);
@@ -71,8 +71,8 @@ error_type(int status)
 }
 
 void
-reply_error(struct reply *rp, int status, const char *code,
-    const char *message, const char *details)
+reply_error(struct reply *rp, int status, const char *code, const char *message,
+    const char *details)
 {
 	rp->status = status;
 	rp->body.len = 0;
@@ -127,8 +127,8 @@ route_fits(const struct route *r, const char *path)
 
 	if (r->path[len - 1] != '*')
 		return strcmp(r->path, path) == 0;
-	return strncmp(r->path, path, len - 1) == 0 &&
-	    path[len - 1] != '\0' && strchr(path + len - 1, '/') == NULL;
+	return strncmp(r->path, path, len - 1) == 0 && path[len - 1] != '\0' &&
+	    strchr(path + len - 1, '/') == NULL;
 }
 
 static const struct route *
@@ -149,13 +149,14 @@ api_checks(struct sandbox *sb, struct call *c, enum access_result access,
 	bool allowed;
 
 	if (c->agent == NULL || *c->agent == '\0' || strlen(c->agent) > 500) {
-		reply_invalid(rp, "A user-agent header of 1 to 500 characters "
+		reply_invalid(rp,
+		    "A user-agent header of 1 to 500 characters "
 		    "is required.");
 		return false;
 	}
 	if (c->access_token == NULL) {
-		reply_denied(rp,
-		    "Access token is missing in the request header.");
+		reply_denied(
+		    rp, "Access token is missing in the request header.");
 		return false;
 	}
 	switch (access) {
@@ -165,7 +166,8 @@ api_checks(struct sandbox *sb, struct call *c, enum access_result access,
 		reply_denied(rp, "The access token you provided has expired.");
 		return false;
 	case ACCESS_REVOKED:
-		reply_denied(rp, "The access token you provided is revoked, "
+		reply_denied(rp,
+		    "The access token you provided is revoked, "
 		    "malformed or invalid.");
 		return false;
 	case ACCESS_UNKNOWN:
@@ -174,8 +176,8 @@ api_checks(struct sandbox *sb, struct call *c, enum access_result access,
 		return false;
 	}
 	pthread_mutex_lock(&c->seller->lock);
-	allowed = bucket_take(&c->seller->buckets[c->op], c->op, scale,
-	    when_rate_ms(&sb->when));
+	allowed = bucket_take(
+	    &c->seller->buckets[c->op], c->op, scale, when_rate_ms(&sb->when));
 	pthread_mutex_unlock(&c->seller->lock);
 	if (!allowed) {
 		reply_error(rp, 429, "QuotaExceeded",
@@ -208,10 +210,10 @@ api_take(struct sandbox *sb, struct call *c, const struct route *route,
 	if (c->op == OP_TOKEN)
 		c->seller = token_caller(sb, c);
 	else if (c->access_token != NULL)
-		access = access_check(&sb->sellers, c->access_token,
-		    c->now_ms, &c->seller);
-	c->fault = faults_pick(
-	    &sb->faults, c->op, c->seller ? c->seller->id : "");
+		access = access_check(
+		    &sb->sellers, c->access_token, c->now_ms, &c->seller);
+	c->fault =
+	    faults_pick(&sb->faults, c->op, c->seller ? c->seller->id : "");
 	if (c->fault.kind == FAULT_HANG)
 		done = call_wait(sb, c, c->fault.seconds);
 	if (!done) {
@@ -257,8 +259,8 @@ call_take(struct sandbox *sb, struct call *c, struct reply *rp)
 	if (strncmp(c->path, "/_replay/", 9) == 0)
 		replay_take(sb, c, rp);
 	else if (route == NULL)
-		reply_error(rp, 404, "NotFound",
-		    "There is no such resource.", NULL);
+		reply_error(
+		    rp, 404, "NotFound", "There is no such resource.", NULL);
 	else
 		api_take(sb, c, route, rp);
 	if ((rp->status >= 200 && rp->status < 210) || rp->status == 400 ||

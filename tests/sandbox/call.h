@@ -86,8 +86,7 @@ void orders_search(struct sandbox *sb, struct call *c, struct reply *rp);
 void order_get(struct sandbox *sb, struct call *c, struct reply *rp);
 void inventory_list(struct sandbox *sb, struct call *c, struct reply *rp);
 void transactions_list(struct sandbox *sb, struct call *c, struct reply *rp);
-void participations_list(
-    struct sandbox *sb, struct call *c, struct reply *rp);
+void participations_list(struct sandbox *sb, struct call *c, struct reply *rp);
 
 /* token_caller: who asks for a token, NULL: unknown.  Checks nothing. */
 struct seller *token_caller(struct sandbox *sb, struct call *c);
@@ -98,7 +97,7 @@ void control_take(struct sandbox *sb, struct call *c, struct reply *rp);
 void replay_take(struct sandbox *sb, struct call *c, struct reply *rp);
 
 /* truth_open answers with the rows a perfect client would hold. */
-void truth_open(struct sandbox *sb, struct call *c, const char *table,
-    struct reply *rp);
+void truth_open(
+    struct sandbox *sb, struct call *c, const char *table, struct reply *rp);
 
 #endif

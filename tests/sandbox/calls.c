@@ -53,9 +53,8 @@ calls_fini(struct calls *cs)
 }
 
 uint64_t
-calls_begin(struct calls *cs, int64_t time_ms, enum op op,
-    const char *method, const char *path, const char *query,
-    const char *agent)
+calls_begin(struct calls *cs, int64_t time_ms, enum op op, const char *method,
+    const char *path, const char *query, const char *agent)
 {
 	struct call_entry e = { .time_ms = time_ms, .op = op };
 	struct buf b = { 0 };
@@ -70,7 +69,8 @@ calls_begin(struct calls *cs, int64_t time_ms, enum op op,
 
 	pthread_mutex_lock(&cs->lock);
 	while (cs->next - cs->first >= CALLS_MAX ||
-	    (cs->first < cs->next && cs->bytes + e.text_len > CALLS_BYTES_MAX)) {
+	    (cs->first < cs->next &&
+		cs->bytes + e.text_len > CALLS_BYTES_MAX)) {
 		cs->lost = cs->first;
 		drop_first(cs);
 	}
@@ -136,8 +136,9 @@ entry_json(struct buf *b, uint64_t n, const struct call_entry *e)
 		buf_json(b, ps.list[i].value, ps.list[i].len);
 	}
 	params_fini(&ps);
-	buf_fmt(b, "},\"status\":%d,\"requestId\":\"%s\",\"userAgent\":",
-	    e->status, request_id);
+	buf_fmt(b,
+	    "},\"status\":%d,\"requestId\":\"%s\",\"userAgent\":", e->status,
+	    request_id);
 	buf_json_str(b, agent);
 	if (e->fault != NULL)
 		buf_fmt(b, ",\"fault\":\"%s\"", e->fault);
@@ -181,8 +182,8 @@ calls_total(struct calls *cs)
 }
 
 void
-calls_json(struct calls *cs, struct buf *b, uint64_t since,
-    const char *seller, enum op op)
+calls_json(struct calls *cs, struct buf *b, uint64_t since, const char *seller,
+    enum op op)
 {
 	const char *sep = "";
 	bool truncated;
@@ -191,7 +192,7 @@ calls_json(struct calls *cs, struct buf *b, uint64_t since,
 	pthread_mutex_lock(&cs->lock);
 	truncated = since < cs->lost;
 	for (uint64_t n = since < cs->first ? cs->first : since + 1;
-	    n < cs->next; n++) {
+	     n < cs->next; n++) {
 		const struct call_entry *e = slot(cs, n);
 
 		if ((op != OP_NONE && e->op != op) ||

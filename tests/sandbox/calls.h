@@ -48,8 +48,7 @@ void calls_fini(struct calls *cs);
 
 /* calls_begin returns the call's number. */
 uint64_t calls_begin(struct calls *cs, int64_t time_ms, enum op op,
-    const char *method, const char *path, const char *query,
-    const char *agent);
+    const char *method, const char *path, const char *query, const char *agent);
 
 /* calls_end completes it, writes it to the file, if any. */
 void calls_end(struct calls *cs, uint64_t n, const char *seller, int status,

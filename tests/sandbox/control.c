@@ -31,8 +31,9 @@ text_of(const struct ask *a, const char *name)
 {
 	struct json_object *v = member(a, name);
 
-	return json_object_is_type(v, json_type_string) ?
-	    json_object_get_string(v) : NULL;
+	return json_object_is_type(v, json_type_string)
+	    ? json_object_get_string(v)
+	    : NULL;
 }
 
 static int64_t
@@ -83,9 +84,10 @@ state_show(struct ask *a)
 	b->len = 0;
 	buf_lit(b, "{\"now\":");
 	time_field(b, when_now_ms(&sb->when));
-	buf_fmt(b, ",\"frozen\":%s,\"rateScale\":%g,\"calls\":%llu,"
-	    "\"sellers\":[", when_frozen(&sb->when) ? "true" : "false",
-	    sandbox_rate_scale(sb),
+	buf_fmt(b,
+	    ",\"frozen\":%s,\"rateScale\":%g,\"calls\":%llu,"
+	    "\"sellers\":[",
+	    when_frozen(&sb->when) ? "true" : "false", sandbox_rate_scale(sb),
 	    (unsigned long long)calls_total(&sb->calls));
 	for (size_t i = 0; (s = sellers_at(&sb->sellers, i)) != NULL; i++) {
 		if (i > 0)
@@ -98,7 +100,8 @@ state_show(struct ask *a)
 		pthread_mutex_lock(&s->lock);
 		buf_fmt(b, ",\"revoked\":%s", s->revoked ? "true" : "false");
 		pthread_mutex_unlock(&s->lock);
-		buf_fmt(b, ",\"seed\":%llu,\"orders\":%u,\"skus\":%u,"
+		buf_fmt(b,
+		    ",\"seed\":%llu,\"orders\":%u,\"skus\":%u,"
 		    "\"marketplaces\":[",
 		    (unsigned long long)s->model.seed, s->model.orders,
 		    s->model.skus);
@@ -161,11 +164,11 @@ markets_read(const struct ask *a, struct seller_spec *spec)
 		return false;
 	spec->market_count = (int)n;
 	for (size_t i = 0; i < n; i++) {
-		const char *id = json_object_get_string(
-		    json_object_array_get_idx(list, i));
+		const char *id =
+		    json_object_get_string(json_object_array_get_idx(list, i));
 
-		spec->markets[i] = id == NULL ? NULL :
-		    market_find(id, strlen(id));
+		spec->markets[i] =
+		    id == NULL ? NULL : market_find(id, strlen(id));
 		if (spec->markets[i] == NULL)
 			return false;
 	}
@@ -197,7 +200,8 @@ totals_json(const struct seller *s, int64_t now, struct buf *b)
 	for (int m = 0; m < s->model.market_count; m++)
 		for (uint32_t slot = 0; slot < s->model.skus; slot++)
 			stocks += stock_make(&s->model, slot, m, now, &stock);
-	buf_fmt(b, "{\"orders\":%llu,\"orderItems\":%llu,"
+	buf_fmt(b,
+	    "{\"orders\":%llu,\"orderItems\":%llu,"
 	    "\"transactions\":%llu,\"inventory\":%llu}",
 	    (unsigned long long)orders, (unsigned long long)items,
 	    (unsigned long long)txns, (unsigned long long)stocks);
@@ -225,8 +229,9 @@ static bool
 id_valid(const char *id)
 {
 	return id != NULL && *id != '\0' && strlen(id) < SELLER_ID_MAX &&
-	    strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	    "0123456789-_.") == strlen(id);
+	    strspn(id,
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+		"0123456789-_.") == strlen(id);
 }
 
 static void
@@ -249,9 +254,9 @@ seller_create(struct ask *a)
 		}
 		spec.base = when_floor_s(ms);
 	}
-	if (!id_valid(spec.id) || orders < 0 || orders > 50000000 ||
-	    skus < 1 || skus > 10000000 || spec.days < 1 ||
-	    spec.days > 36500 || !markets_read(a, &spec)) {
+	if (!id_valid(spec.id) || orders < 0 || orders > 50000000 || skus < 1 ||
+	    skus > 10000000 || spec.days < 1 || spec.days > 36500 ||
+	    !markets_read(a, &spec)) {
 		bad_ask(a, "id, orders, skus, days or marketplaces not valid");
 		return;
 	}
@@ -396,8 +401,8 @@ fault_create(struct ask *a)
 		bad_ask(a, "this kind cannot act on this operation");
 		return;
 	}
-	if (f.status < 200 || f.status > 599 || f.size < 16 ||
-	    f.seconds < 0 || f.after < 0 || !bad_mode(a, &f)) {
+	if (f.status < 200 || f.status > 599 || f.size < 16 || f.seconds < 0 ||
+	    f.after < 0 || !bad_mode(a, &f)) {
 		bad_ask(a, "status, mb, seconds, after or mode not valid");
 		return;
 	}
@@ -495,8 +500,9 @@ path_rest(const char *pattern, const char *path)
 
 	if (pattern[len - 1] != '*')
 		return strcmp(pattern, path) == 0 ? "" : NULL;
-	return strncmp(pattern, path, len - 1) == 0 && path[len - 1] != '\0' ?
-	    path + len - 1 : NULL;
+	return strncmp(pattern, path, len - 1) == 0 && path[len - 1] != '\0'
+	    ? path + len - 1
+	    : NULL;
 }
 
 void
@@ -513,14 +519,14 @@ control_take(struct sandbox *sb, struct call *c, struct reply *rp)
 			break;
 	}
 	if (i == sizeof(asks) / sizeof(asks[0])) {
-		reply_error(rp, 404, "NotFound",
-		    "There is no such control.", NULL);
+		reply_error(
+		    rp, 404, "NotFound", "There is no such control.", NULL);
 		return;
 	}
 	if (c->body.len > 0) {
 		tok = json_tokener_new();
-		a.body = json_tokener_parse_ex(
-		    tok, c->body.p, (int)c->body.len);
+		a.body =
+		    json_tokener_parse_ex(tok, c->body.p, (int)c->body.len);
 		json_tokener_free(tok);
 	}
 	if (c->body.len > 0 && !json_object_is_type(a.body, json_type_object))

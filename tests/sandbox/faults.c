@@ -194,10 +194,11 @@ faults_json(struct faults *fs, struct buf *b)
 			buf_lit(b, ",\"seller\":");
 			buf_json_str(b, f->seller);
 		}
-		buf_fmt(b, ",\"after\":%lld,\"count\":%lld,\"seen\":%lld,"
-		    "\"fired\":%lld}", (long long)f->after,
-		    (long long)f->count, (long long)f->seen,
-		    (long long)f->fired);
+		buf_fmt(b,
+		    ",\"after\":%lld,\"count\":%lld,\"seen\":%lld,"
+		    "\"fired\":%lld}",
+		    (long long)f->after, (long long)f->count,
+		    (long long)f->seen, (long long)f->fired);
 	}
 	pthread_mutex_unlock(&fs->lock);
 	buf_ch(b, ']');

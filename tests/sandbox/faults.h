@@ -45,7 +45,7 @@ enum bad_record { BAD_NONE, BAD_MISSING_ID, BAD_WRONG_TYPE };
 struct fault {
 	int id;
 	enum fault_kind kind;
-	enum op op; /* OP_NONE: all it can act on */
+	enum op op;                 /* OP_NONE: all it can act on */
 	char seller[SELLER_ID_MAX]; /* "": all */
 	int64_t after;
 	int64_t count; /* < 0: until removed */

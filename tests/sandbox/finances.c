@@ -21,10 +21,10 @@ enum { PAGE_ROWS = 500, NO_GROUP = -2 };
 #define SPAN_MAX_MS ((int64_t)180 * 86400 * 1000)
 
 struct query {
-	int64_t after;  /* seconds, included */
-	int64_t before; /* seconds, not included */
-	bool too_wide;  /* answered by an empty list */
-	const char *status; /* NULL: all */
+	int64_t after;               /* seconds, included */
+	int64_t before;              /* seconds, not included */
+	bool too_wide;               /* answered by an empty list */
+	const char *status;          /* NULL: all */
 	const struct market *market; /* NULL: all */
 	bool by_order;
 	uint32_t order;
@@ -41,8 +41,7 @@ window_read(const struct call *c, struct query *q, struct reply *rp)
 	bool ranged = param_get(&c->params, "postedAfter") != NULL;
 	bool ends = param_get(&c->params, "postedBefore") != NULL;
 
-	if (!ranged &&
-	    param_get(&c->params, "relatedIdentifierName") == NULL) {
+	if (!ranged && param_get(&c->params, "relatedIdentifierName") == NULL) {
 		reply_invalid(rp, "postedAfter is required.");
 		return false;
 	}
@@ -54,12 +53,14 @@ window_read(const struct call *c, struct query *q, struct reply *rp)
 	    !time_param(c, "postedBefore", rp, &before_ms))
 		return false;
 	if ((ranged && after_ms > latest) || before_ms > latest) {
-		reply_invalid(rp, "postedAfter and postedBefore must be more "
+		reply_invalid(rp,
+		    "postedAfter and postedBefore must be more "
 		    "than two minutes before the time of the request.");
 		return false;
 	}
 	if (ends && before_ms <= after_ms) {
-		reply_invalid(rp, "postedBefore must be later than "
+		reply_invalid(rp,
+		    "postedBefore must be later than "
 		    "postedAfter.");
 		return false;
 	}
@@ -98,7 +99,8 @@ related_read(const struct call *c, struct query *q, struct reply *rp)
 	if (name == NULL && value == NULL)
 		return true;
 	if (name == NULL || value == NULL) {
-		reply_invalid(rp, "relatedIdentifierName and "
+		reply_invalid(rp,
+		    "relatedIdentifierName and "
 		    "relatedIdentifierValue go together.");
 		return false;
 	}
@@ -113,7 +115,8 @@ related_read(const struct call *c, struct query *q, struct reply *rp)
 			order_find(m, number, &q->order);
 		return true;
 	}
-	reply_invalid(rp, "relatedIdentifierName must be "
+	reply_invalid(rp,
+	    "relatedIdentifierName must be "
 	    "FINANCIAL_EVENT_GROUP_ID or ORDER_ID.");
 	return false;
 }
@@ -174,8 +177,7 @@ next_row(const struct call *c, const struct query *q, const struct index *x,
 		if (q->group != NO_GROUP && txn_group(t, now) != q->group)
 			continue;
 		sum_make(m, c->seller->id, o, t, now, s);
-		if (q->status != NULL &&
-		    strcmp(sum_status(s), q->status) != 0)
+		if (q->status != NULL && strcmp(sum_status(s), q->status) != 0)
 			continue;
 		if (q->market != NULL &&
 		    (!sum_has_market(s) || s->market != q->market))
@@ -200,8 +202,8 @@ answer(const struct call *c, const struct query *q, const struct index *x,
 	int n = 0;
 	bool more;
 
-	pos = at == INT64_MIN ? index_txn_after(x, q->after - 1, UINT64_MAX) :
-	    index_txn_after(x, at, self);
+	pos = at == INT64_MIN ? index_txn_after(x, q->after - 1, UINT64_MAX)
+			      : index_txn_after(x, at, self);
 	buf_room(b, 512 * 1024);
 	buf_lit(b, "{\"payload\":{\"transactions\":[");
 	more = next_row(c, q, x, &pos, &o, &t, &s);

@@ -72,8 +72,8 @@ header(struct MHD_Connection *conn, const char *name)
 }
 
 static void
-request_open(struct request *rq, struct MHD_Connection *conn,
-    const char *method)
+request_open(
+    struct request *rq, struct MHD_Connection *conn, const char *method)
 {
 	struct call *c = &rq->call;
 	size_t path_len = strcspn(rq->uri, "?");
@@ -81,8 +81,9 @@ request_open(struct request *rq, struct MHD_Connection *conn,
 	long n;
 
 	rq->path = malloc(path_len + 1);
-	n = rq->path == NULL ? -1 :
-	    percent_decode(rq->uri, path_len, false, rq->path);
+	n = rq->path == NULL
+	    ? -1
+	    : percent_decode(rq->uri, path_len, false, rq->path);
 	c->path = n < 0 ? rq->uri : rq->path;
 	if (n >= 0)
 		rq->path[n] = '\0';
@@ -96,8 +97,9 @@ request_open(struct request *rq, struct MHD_Connection *conn,
 	    header(conn, "Transfer-Encoding") != NULL;
 	encoding = header(conn, "Accept-Encoding");
 	c->takes_gzip = encoding != NULL && strstr(encoding, "gzip") != NULL;
-	c->conn_fd = MHD_get_connection_info(
-	    conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+	c->conn_fd =
+	    MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)
+		->connect_fd;
 }
 
 static ssize_t
@@ -110,8 +112,8 @@ on_read(void *cls, uint64_t pos, char *p, size_t max)
 	n = st->read(st->arg, p, max);
 	if (n > 0)
 		return (ssize_t)n;
-	return n == 0 ? MHD_CONTENT_READER_END_OF_STREAM :
-	    MHD_CONTENT_READER_END_WITH_ERROR;
+	return n == 0 ? MHD_CONTENT_READER_END_OF_STREAM
+		      : MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
 static void
@@ -165,8 +167,8 @@ date_header(struct MHD_Response *res, int64_t now_ms)
 
 	gmtime_r(&t, &tm);
 	snprintf(text, sizeof(text), "%s, %02d %s %04d %02d:%02d:%02d GMT",
-	    days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
-	    tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+	    days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900,
+	    tm.tm_hour, tm.tm_min, tm.tm_sec);
 	MHD_add_response_header(res, "Date", text);
 }
 
@@ -271,8 +273,8 @@ listen_on(const char *bind_to, int port, const char **ret_why)
 }
 
 struct http *
-http_start(struct sandbox *sb, const char *bind_to, int port,
-    const char **ret_why)
+http_start(
+    struct sandbox *sb, const char *bind_to, int port, const char **ret_why)
 {
 	struct sockaddr_in sin;
 	socklen_t len = sizeof(sin);
@@ -287,11 +289,10 @@ http_start(struct sandbox *sb, const char *bind_to, int port,
 	h->sb = sb;
 	if (getsockname(fd, (struct sockaddr *)&sin, &len) == 0)
 		h->port = ntohs(sin.sin_port);
-	h->daemon = MHD_start_daemon(
-	    MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION |
-	        MHD_USE_POLL | MHD_USE_SUPPRESS_DATE_NO_CLOCK,
-	    0, NULL, NULL, on_request, h,
-	    MHD_OPTION_LISTEN_SOCKET, fd,
+	h->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD |
+		MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
+		MHD_USE_SUPPRESS_DATE_NO_CLOCK,
+	    0, NULL, NULL, on_request, h, MHD_OPTION_LISTEN_SOCKET, fd,
 	    MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL,
 	    MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
 	    MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,

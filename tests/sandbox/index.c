@@ -85,8 +85,9 @@ merge(uint64_t *e, size_t count, size_t added,
 	fresh = entries(NULL, added);
 	memcpy(fresh, e + count, added * sizeof(*e));
 	while (added > 0) {
-		if (count > 0 && cmp(&e[count - 1], &fresh[added - 1],
-		    (void *)(uintptr_t)m) > 0)
+		if (count > 0 &&
+		    cmp(&e[count - 1], &fresh[added - 1],
+			(void *)(uintptr_t)m) > 0)
 			e[--to] = e[--count];
 		else
 			e[--to] = fresh[--added];
@@ -109,8 +110,8 @@ index_reach(struct index *x, int64_t t)
 	t = (t > m->base ? t : m->base) + 86400;
 	end = order_count(m, t);
 	new_orders = end - x->orders;
-	x->changes = entries(x->changes,
-	    x->change_count + new_orders * MODEL_STAGES_MAX);
+	x->changes = entries(
+	    x->changes, x->change_count + new_orders * MODEL_STAGES_MAX);
 	x->txns = entries(x->txns, x->txn_count + new_orders * MODEL_TXNS_MAX);
 	for (uint32_t i = x->orders; i < end; i++) {
 		int n;
@@ -144,8 +145,10 @@ index_change_after(const struct index *x, int64_t t, uint64_t number)
 		size_t mid = lo + (hi - lo) / 2;
 		int64_t at = entry_time(m, x->changes[mid]);
 
-		if (at < t || (at == t && order_number(
-		    m, entry_order(x->changes[mid])) <= number))
+		if (at < t ||
+		    (at == t &&
+			order_number(m, entry_order(x->changes[mid])) <=
+			    number))
 			lo = mid + 1;
 		else
 			hi = mid;

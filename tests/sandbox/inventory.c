@@ -2,8 +2,8 @@
 #include "paging.h"
 
 static const char *const names[] = { "granularityType", "granularityId",
-	"marketplaceIds", "details", "startDateTime", "sellerSkus",
-	"sellerSku", "nextToken", NULL };
+	"marketplaceIds", "details", "startDateTime", "sellerSkus", "sellerSku",
+	"nextToken", NULL };
 static const char *const free_names[] = { "nextToken", NULL };
 
 static const struct paging paging = {
@@ -19,7 +19,7 @@ struct query {
 	int market; /* place in the seller's list */
 	bool details;
 	bool since_given;
-	int64_t since; /* seconds: changed at or after */
+	int64_t since;    /* seconds: changed at or after */
 	const char *skus; /* comma-joined, NULL: all */
 	bool one_sku;     /* a comma is part of it */
 	struct page page;
@@ -34,7 +34,8 @@ market_read(const struct call *c, struct query *q, struct reply *rp)
 	unsigned bits;
 
 	if (type == NULL || id == NULL || markets == NULL) {
-		reply_invalid(rp, "granularityType, granularityId and "
+		reply_invalid(rp,
+		    "granularityType, granularityId and "
 		    "marketplaceIds are required.");
 		return false;
 	}
@@ -45,7 +46,8 @@ market_read(const struct call *c, struct query *q, struct reply *rp)
 	if (!markets_bits(c, markets, 1, rp, &bits))
 		return false;
 	if (strcmp(id, markets) != 0) {
-		reply_invalid(rp, "granularityId and marketplaceIds must name "
+		reply_invalid(rp,
+		    "granularityId and marketplaceIds must name "
 		    "the same marketplace.");
 		return false;
 	}
@@ -241,7 +243,8 @@ answer(const struct call *c, const struct query *q, struct reply *rp)
 	bool more;
 
 	buf_room(b, 64 * 1024);
-	buf_lit(b, "{\"payload\":{\"granularity\":{\"granularityType\":"
+	buf_lit(b,
+	    "{\"payload\":{\"granularity\":{\"granularityType\":"
 	    "\"Marketplace\",\"granularityId\":\"");
 	buf_str(b, m->markets[q->market]->id);
 	buf_lit(b, "\"},\"inventorySummaries\":[");
@@ -251,8 +254,8 @@ answer(const struct call *c, const struct query *q, struct reply *rp)
 
 		if (n++ > 0)
 			buf_ch(b, ',');
-		row_json(&s, q->details, bad ? c->fault.bad : BAD_NONE, &raw,
-		    b);
+		row_json(
+		    &s, q->details, bad ? c->fault.bad : BAD_NONE, &raw, b);
 		slot++;
 		more = next_row(m, q, now, &slot, &s);
 	}

@@ -69,7 +69,7 @@ limit_text(enum op op, double scale, char *ret, size_t size)
 	if (plans[op].rate <= 0)
 		return;
 	snprintf(ret, size, "%.4f", rate);
-	for (len = strlen(ret); len > 0 && ret[len - 1] == '0' &&
-	    ret[len - 2] != '.'; len--)
+	for (len = strlen(ret);
+	     len > 0 && ret[len - 1] == '0' && ret[len - 2] != '.'; len--)
 		ret[len - 1] = '\0';
 }

@@ -10,8 +10,14 @@ enum { FIELDS = 6 };
 static const char *const field_names[FIELDS] = { "grant_type", "client_id",
 	"client_secret", "refresh_token", "code", "redirect_uri" };
 
-enum field { GRANT_TYPE, CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, CODE,
-	REDIRECT_URI };
+enum field {
+	GRANT_TYPE,
+	CLIENT_ID,
+	CLIENT_SECRET,
+	REFRESH_TOKEN,
+	CODE,
+	REDIRECT_URI
+};
 
 /* What came as a form or as JSON; fields are NULL when absent. */
 struct exchange {
@@ -106,8 +112,8 @@ answer(struct sandbox *sb, struct call *c, struct reply *rp)
 {
 	char access[ACCESS_MAX], refresh[REFRESH_MAX];
 
-	access_issue(&sb->sellers, c->seller, c->now_ms + sb->access_ttl_ms,
-	    access);
+	access_issue(
+	    &sb->sellers, c->seller, c->now_ms + sb->access_ttl_ms, access);
 	seller_refresh_token(c->seller, refresh);
 	buf_lit(&rp->body, "{\"access_token\":");
 	buf_json_str(&rp->body, access);
@@ -175,8 +181,8 @@ exchange_answer(struct sandbox *sb, struct call *c, const struct exchange *x,
 		    "The request is missing a required parameter");
 	else if (strcmp(x->field[CLIENT_ID], sb->client_id) != 0 ||
 	    strcmp(x->field[CLIENT_SECRET], sb->client_secret) != 0)
-		refuse(rp, 401, "invalid_client",
-		    "Client authentication failed");
+		refuse(
+		    rp, 401, "invalid_client", "Client authentication failed");
 	else if (strcmp(grant, "refresh_token") == 0)
 		by_refresh_token(sb, c, x, rp);
 	else if (strcmp(grant, "authorization_code") == 0)
@@ -193,8 +199,7 @@ token_caller(struct sandbox *sb, struct call *c)
 	struct seller *s = NULL;
 
 	if (exchange_read(&x, c) && x.field[REFRESH_TOKEN] != NULL)
-		s = sellers_refresh_owner(
-		    &sb->sellers, x.field[REFRESH_TOKEN]);
+		s = sellers_refresh_owner(&sb->sellers, x.field[REFRESH_TOKEN]);
 	exchange_fini(&x);
 	return s;
 }

@@ -38,9 +38,24 @@ static const char usage[] =
     "  [--client-id ID] [--client-secret SECRET]\n"
     "  [--log FILE] [--replay FILE] [--ready-fd N]\n";
 
-enum { OPT_PORT = 1, OPT_BIND, OPT_SEED, OPT_ORDERS, OPT_SKUS, OPT_DAYS,
-	OPT_SCALE, OPT_CLOCK, OPT_FREEZE, OPT_TTL, OPT_ROTATE, OPT_CLIENT_ID,
-	OPT_CLIENT_SECRET, OPT_LOG, OPT_REPLAY, OPT_READY };
+enum {
+	OPT_PORT = 1,
+	OPT_BIND,
+	OPT_SEED,
+	OPT_ORDERS,
+	OPT_SKUS,
+	OPT_DAYS,
+	OPT_SCALE,
+	OPT_CLOCK,
+	OPT_FREEZE,
+	OPT_TTL,
+	OPT_ROTATE,
+	OPT_CLIENT_ID,
+	OPT_CLIENT_SECRET,
+	OPT_LOG,
+	OPT_REPLAY,
+	OPT_READY
+};
 
 static const struct option long_options[] = {
 	{ "port", required_argument, NULL, OPT_PORT },

@@ -83,8 +83,8 @@ int64_t
 order_created(const struct model *m, uint32_t index)
 {
 	uint64_t jitter = draw_hash(m->seed, ROOM_ARRIVAL, index, 0) & 0xffff;
-	unsigned __int128 part = (unsigned __int128)m->flow_span *
-	    ((uint64_t)index << 16 | jitter);
+	unsigned __int128 part =
+	    (unsigned __int128)m->flow_span * ((uint64_t)index << 16 | jitter);
 
 	part /= (uint64_t)m->orders << 16;
 	return flow_time(m->flow_start + (int64_t)part);
@@ -151,8 +151,8 @@ uint64_t
 order_number(const struct model *m, uint32_t index)
 {
 	static const int prefixes[] = { 111, 112, 113, 114, 701, 702, 303, 26 };
-	uint64_t prefix = (uint64_t)prefixes[draw_hash(m->seed, ROOM_NUMBER,
-	    index, 99) & 7];
+	uint64_t prefix =
+	    (uint64_t)prefixes[draw_hash(m->seed, ROOM_NUMBER, index, 99) & 7];
 
 	return prefix * NUMBER_HALF * NUMBER_HALF +
 	    digits_scramble(m, index, 0);
@@ -161,8 +161,8 @@ order_number(const struct model *m, uint32_t index)
 bool
 order_find(const struct model *m, uint64_t number, uint32_t *ret_index)
 {
-	uint64_t index = digits_restore(
-	    m, number % ((uint64_t)NUMBER_HALF * NUMBER_HALF));
+	uint64_t index =
+	    digits_restore(m, number % ((uint64_t)NUMBER_HALF * NUMBER_HALF));
 
 	if (m->orders == 0 || index >= MODEL_ORDERS_MAX ||
 	    order_number(m, (uint32_t)index) != number)
@@ -260,8 +260,8 @@ stages_make(struct order *o, struct draw *d, int units)
 	stage_add(o, at, ORDER_SHIPPED);
 	/* A later touch changes nothing but lastUpdatedTime. */
 	if (draw_below(d, 10) == 0)
-		stage_add(o, at + draw_range(d, 86400, 20 * 86400),
-		    ORDER_SHIPPED);
+		stage_add(
+		    o, at + draw_range(d, 86400, 20 * 86400), ORDER_SHIPPED);
 }
 
 static int
@@ -292,8 +292,8 @@ order_make(const struct model *m, uint32_t index, struct order *o)
 	o->line_count = m->skus == 0 ? 0 : lines_drawn(&d);
 	for (int k = 0; k < o->line_count; k++) {
 		o->lines[k].slot = draw_below(&d, m->skus);
-		o->lines[k].quantity = draw_below(&d, 10) < 8 ?
-		    1 : (int)draw_range(&d, 2, 4);
+		o->lines[k].quantity =
+		    draw_below(&d, 10) < 8 ? 1 : (int)draw_range(&d, 2, 4);
 		units += o->lines[k].quantity;
 	}
 	stages_make(o, &d, units);

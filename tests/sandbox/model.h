@@ -129,8 +129,8 @@ struct line {
 	int64_t discount; /* >= 0, taken off */
 };
 
-void line_make(
-    const struct model *m, const struct order *o, int k, struct line *l);
+void
+line_make(const struct model *m, const struct order *o, int k, struct line *l);
 int64_t line_total(const struct line *l);
 
 /* line_fulfilled: units of position k sent while the order has status. */
@@ -158,7 +158,7 @@ struct txn {
 	int64_t posted;
 	int64_t late; /* shows this long after its posting time */
 	bool deferred;
-	int64_t maturity; /* when deferred: the release */
+	int64_t maturity;           /* when deferred: the release */
 	int units[MODEL_LINES_MAX]; /* shipped or refunded, by position */
 };
 
@@ -179,7 +179,7 @@ struct stock {
 	struct product product;
 	const char *condition;
 	char fnsku[11];
-	bool timed;      /* lastUpdatedTime is given */
+	bool timed; /* lastUpdatedTime is given */
 	int64_t updated;
 	bool researched; /* researchingQuantity is given */
 	int fulfillable;

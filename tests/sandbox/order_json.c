@@ -73,8 +73,8 @@ item_fulfillment(struct writing *w, int k)
 	buf_lit(w->b, ",\"fulfillment\":{\"quantityFulfilled\":");
 	buf_i64(w->b, sent);
 	buf_lit(w->b, ",\"quantityUnfulfilled\":");
-	buf_i64(w->b, status == ORDER_CANCELLED ?
-	    0 : w->o->lines[k].quantity - sent);
+	buf_i64(w->b,
+	    status == ORDER_CANCELLED ? 0 : w->o->lines[k].quantity - sent);
 	buf_ch(w->b, '}');
 }
 
@@ -101,7 +101,8 @@ item(struct writing *w, int k)
 		buf_json(b, w->raw->p, w->raw->len);
 	buf_lit(b, ",\"sellerSku\":");
 	buf_json_str(b, l->product.sku);
-	buf_lit(b, ",\"condition\":{\"conditionType\":\"NEW\","
+	buf_lit(b,
+	    ",\"condition\":{\"conditionType\":\"NEW\","
 	    "\"conditionSubtype\":\"NEW\"}");
 	if (order_has_money(w->o, w->stage)) {
 		buf_lit(b, ",\"price\":{\"unitPrice\":");
@@ -116,14 +117,16 @@ item(struct writing *w, int k)
 		    l->quantity * l->tax, l->quantity * l->discount);
 	}
 	if ((w->data & DATA_PROMOTION) && l->discount != 0) {
-		buf_lit(b, ",\"promotion\":{\"breakdowns\":[{\"promotionId\":"
+		buf_lit(b,
+		    ",\"promotion\":{\"breakdowns\":[{\"promotionId\":"
 		    "\"PROMO-");
 		buf_u64(b, l->product.key % 100000);
 		buf_lit(b, "\"}]}");
 	}
 	if ((w->data & DATA_CANCELLATION) &&
 	    w->o->stages[w->stage].status == ORDER_CANCELLED)
-		buf_lit(b, ",\"cancellation\":{\"cancellationExecution\":{"
+		buf_lit(b,
+		    ",\"cancellation\":{\"cancellationExecution\":{"
 		    "\"cancelledBy\":\"BUYER\"}}");
 	if (w->data & DATA_FULFILLMENT)
 		item_fulfillment(w, k);
@@ -184,12 +187,14 @@ buyer_and_recipient(struct writing *w)
 		buf_lit(w->b, "@marketplace.example\"}");
 	}
 	if (w->data & DATA_RECIPIENT) {
-		buf_lit(w->b, ",\"recipient\":{\"deliveryAddress\":{\"name\":"
+		buf_lit(w->b,
+		    ",\"recipient\":{\"deliveryAddress\":{\"name\":"
 		    "\"Buyer ");
 		buf_u64(w->b, h % 100000);
 		buf_lit(w->b, "\",\"addressLine1\":\"");
 		buf_u64(w->b, h % 999 + 1);
-		buf_lit(w->b, " Main Street\",\"city\":\"Springfield\","
+		buf_lit(w->b,
+		    " Main Street\",\"city\":\"Springfield\","
 		    "\"postalCode\":\"");
 		buf_digits(w->b, h % 100000, 5);
 		buf_lit(w->b, "\",\"countryCode\":\"");
@@ -205,7 +210,8 @@ packages(struct writing *w)
 
 	if (!sent || w->o->by_amazon)
 		return;
-	buf_lit(w->b, ",\"packages\":[{\"packageReferenceId\":\"1\","
+	buf_lit(w->b,
+	    ",\"packages\":[{\"packageReferenceId\":\"1\","
 	    "\"carrier\":\"UPS\",\"trackingNumber\":\"1Z");
 	buf_digits(w->b, w->o->number % 10000000000000000u, 16);
 	buf_lit(w->b, "\",\"packageItems\":[");
@@ -256,8 +262,12 @@ void
 order_json(const struct model *m, const struct order *o, int stage, long data,
     enum bad_record bad, struct buf *raw, struct buf *b)
 {
-	struct writing w = { .model = m, .o = o, .stage = stage,
-		.data = data, .raw = raw, .b = b };
+	struct writing w = { .model = m,
+		.o = o,
+		.stage = stage,
+		.data = data,
+		.raw = raw,
+		.b = b };
 
 	for (int k = 0; k < o->line_count; k++)
 		line_make(m, o, k, &w.lines[k]);
@@ -267,7 +277,8 @@ order_json(const struct model *m, const struct order *o, int stage, long data,
 	if ((data & DATA_PROCEEDS) && order_has_money(o, stage))
 		proceeds(&w);
 	if ((data & DATA_PAYMENT) && order_has_money(o, stage))
-		buf_lit(b, ",\"payment\":{\"paymentExecutions\":[{"
+		buf_lit(b,
+		    ",\"payment\":{\"paymentExecutions\":[{"
 		    "\"paymentMethod\":\"CreditCard\"}]}");
 	if (data & DATA_FULFILLMENT)
 		fulfillment(&w);

@@ -6,14 +6,14 @@
 
 static const char *const search_names[] = { "createdAfter", "createdBefore",
 	"lastUpdatedAfter", "lastUpdatedBefore", "fulfillmentStatuses",
-	"marketplaceIds", "fulfilledBy", "maxResultsPerPage",
-	"paginationToken", "includedData", NULL };
-static const char *const search_free[] = { "maxResultsPerPage",
-	"includedData", "paginationToken", NULL };
+	"marketplaceIds", "fulfilledBy", "maxResultsPerPage", "paginationToken",
+	"includedData", NULL };
+static const char *const search_free[] = { "maxResultsPerPage", "includedData",
+	"paginationToken", NULL };
 static const char *const get_names[] = { "includedData", NULL };
 
-static const char *const status_values[] = { "PENDING_AVAILABILITY",
-	"PENDING", "UNSHIPPED", "PARTIALLY_SHIPPED", "SHIPPED", "CANCELLED",
+static const char *const status_values[] = { "PENDING_AVAILABILITY", "PENDING",
+	"UNSHIPPED", "PARTIALLY_SHIPPED", "SHIPPED", "CANCELLED",
 	"UNFULFILLABLE" };
 static const char *const by_values[] = { "MERCHANT", "AMAZON" };
 
@@ -86,20 +86,24 @@ window_read(const struct call *c, struct search *q, struct reply *rp)
 	int64_t after_ms = 0, before_ms = c->now_ms - TWO_MINUTES_MS;
 
 	if (created == updated || param_get(&c->params, other) != NULL) {
-		reply_invalid(rp, "Provide exactly one of createdAfter and "
+		reply_invalid(rp,
+		    "Provide exactly one of createdAfter and "
 		    "lastUpdatedAfter, and no parameter of the other kind.");
 		return false;
 	}
 	if (!time_param(c, created ? "createdAfter" : "lastUpdatedAfter", rp,
-	    &after_ms) || !time_param(c, before, rp, &before_ms))
+		&after_ms) ||
+	    !time_param(c, before, rp, &before_ms))
 		return false;
 	if (before_ms > c->now_ms - TWO_MINUTES_MS && q->page.bound == 0) {
-		reply_invalid(rp, "%s must be at least two minutes before the "
-		    "time of the request.", before);
+		reply_invalid(rp,
+		    "%s must be at least two minutes before the "
+		    "time of the request.",
+		    before);
 		return false;
 	}
-	if (param_get(&c->params, before) != NULL ? before_ms < after_ms :
-	    after_ms > c->now_ms) {
+	if (param_get(&c->params, before) != NULL ? before_ms < after_ms
+						  : after_ms > c->now_ms) {
 		reply_invalid(rp, "The range of time ends before it begins.");
 		return false;
 	}
@@ -118,13 +122,13 @@ search_read(const struct call *c, struct search *q, struct reply *rp)
 	return page_open(&search_paging, c, rp, &q->page) &&
 	    window_read(c, q, rp) &&
 	    list_param(c, "fulfillmentStatuses", status_values, 7, 127, rp,
-	        &q->statuses) &&
+		&q->statuses) &&
 	    list_param(c, "fulfilledBy", by_values, 2, 3, rp, &q->by) &&
 	    list_param(c, "includedData", order_data_names, DATA_COUNT, 0, rp,
-	        &q->data) &&
+		&q->data) &&
 	    max_param(c, rp, &q->max) &&
 	    markets_bits(c, param_get(&c->params, "marketplaceIds"), 50, rp,
-	        &q->markets);
+		&q->markets);
 }
 
 static bool
@@ -184,9 +188,8 @@ search_answer(const struct call *c, struct search *q, const struct index *x,
 	int stage, n = 0;
 	bool more;
 
-	pos = at == INT64_MIN ?
-	    index_change_after(x, q->after, 0) :
-	    index_change_after(x, at, self);
+	pos = at == INT64_MIN ? index_change_after(x, q->after, 0)
+			      : index_change_after(x, at, self);
 	buf_room(b, 256 * 1024);
 	buf_lit(b, "{\"orders\":[");
 	more = search_next(q, x, now, &pos, &o, &stage);
@@ -207,8 +210,9 @@ search_answer(const struct call *c, struct search *q, const struct index *x,
 		page_token(&search_paging, c, &q->page, at, self, b);
 		buf_ch(b, '}');
 	}
-	buf_str(b, q->by_created ? ",\"createdBefore\":\"" :
-	    ",\"lastUpdatedBefore\":\"");
+	buf_str(b,
+	    q->by_created ? ",\"createdBefore\":\""
+			  : ",\"lastUpdatedBefore\":\"");
 	buf_time(b, q->before);
 	buf_lit(b, "\"}");
 	buf_fini(&raw);
@@ -246,8 +250,8 @@ order_get(struct sandbox *sb, struct call *c, struct reply *rp)
 		    params_stranger(&c->params, get_names));
 		return;
 	}
-	if (!list_param(c, "includedData", order_data_names, DATA_COUNT, 0, rp,
-	    &data))
+	if (!list_param(
+		c, "includedData", order_data_names, DATA_COUNT, 0, rp, &data))
 		return;
 	if (!order_id_parse(id, &number)) {
 		reply_invalid(rp, "The order id is not valid.");
@@ -259,8 +263,8 @@ order_get(struct sandbox *sb, struct call *c, struct reply *rp)
 		stage = order_stage_at(&o, when_floor_s(c->now_ms));
 	}
 	if (stage < 0) {
-		reply_error(rp, 404, "NotFound",
-		    "The order was not found.", "");
+		reply_error(
+		    rp, 404, "NotFound", "The order was not found.", "");
 		return;
 	}
 	buf_lit(&rp->body, "{\"order\":");

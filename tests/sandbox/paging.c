@@ -105,8 +105,9 @@ list_bits(const char *list, const char *const *names, int count)
 	while (next_part(&list, &part, &len)) {
 		int i = 0;
 
-		while (i < count && (strlen(names[i]) != len ||
-		    memcmp(names[i], part, len) != 0))
+		while (i < count &&
+		    (strlen(names[i]) != len ||
+			memcmp(names[i], part, len) != 0))
 			i++;
 		if (i == count)
 			return -1;
@@ -116,8 +117,8 @@ list_bits(const char *list, const char *const *names, int count)
 }
 
 bool
-markets_bits(const struct call *c, const char *list, int most,
-    struct reply *rp, unsigned *ret)
+markets_bits(const struct call *c, const char *list, int most, struct reply *rp,
+    unsigned *ret)
 {
 	const struct model *m = &c->seller->model;
 	const struct market *market;
@@ -133,13 +134,14 @@ markets_bits(const struct call *c, const char *list, int most,
 	while (next_part(&list, &part, &len)) {
 		market = market_find(part, len);
 		if (market == NULL || n++ == most) {
-			reply_invalid(rp, market == NULL ?
-			    "A marketplace id is not valid." :
-			    "Too many marketplace ids.");
+			reply_invalid(rp,
+			    market == NULL ? "A marketplace id is not valid."
+					   : "Too many marketplace ids.");
 			return false;
 		}
 		if (!seller_has_market(c->seller, market)) {
-			reply_denied(rp, "The seller does not sell in this "
+			reply_denied(rp,
+			    "The seller does not sell in this "
 			    "marketplace.");
 			return false;
 		}
@@ -152,8 +154,8 @@ markets_bits(const struct call *c, const char *list, int most,
 }
 
 bool
-time_param(const struct call *c, const char *name, struct reply *rp,
-    int64_t *ret_ms)
+time_param(
+    const struct call *c, const char *name, struct reply *rp, int64_t *ret_ms)
 {
 	const char *text = param_get(&c->params, name);
 

@@ -48,8 +48,10 @@ static bool
 is_clean(const char *s, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		if (s[i] == '\0' || strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-		    "abcdefghijklmnopqrstuvwxyz0123456789-._~%", s[i]) == NULL)
+		if (s[i] == '\0' ||
+		    strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			   "abcdefghijklmnopqrstuvwxyz0123456789-._~%",
+			s[i]) == NULL)
 			return false;
 	return true;
 }
@@ -175,7 +177,7 @@ params_hash(const struct params *ps, const char *const *except)
 
 	for (int i = 0; i < ps->count; i++)
 		if (!listed(except, ps->list[i].name))
-			sum += text_hash(text_hash(7, ps->list[i].name),
-			    ps->list[i].value);
+			sum += text_hash(
+			    text_hash(7, ps->list[i].name), ps->list[i].value);
 	return sum;
 }

@@ -37,8 +37,8 @@ const char *param_get(const struct params *ps, const char *name);
 const char *params_duplicate(const struct params *ps);
 
 /* params_stranger returns a name that is not in the NULL-ended list. */
-const char *params_stranger(
-    const struct params *ps, const char *const *allowed);
+const char *
+params_stranger(const struct params *ps, const char *const *allowed);
 
 /*
  * params_hash: equal for equal parameters in any order, leaving out those

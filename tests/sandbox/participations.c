@@ -42,8 +42,8 @@ participations_list(struct sandbox *sb, struct call *c, struct reply *rp)
 
 	(void)sb;
 	if (c->params.count > 0) {
-		reply_invalid(rp, "Unknown parameter: %.100s",
-		    c->params.list[0].name);
+		reply_invalid(
+		    rp, "Unknown parameter: %.100s", c->params.list[0].name);
 		return;
 	}
 	buf_lit(&rp->body, "{\"payload\":[");

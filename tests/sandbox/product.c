@@ -20,14 +20,18 @@ static const char *const tails[] = { "Black", "Blue", "Pack of 2", "32 oz",
 	"Large", "for Kids", "with Lid", "Set of 4", "2nd Edition", "USB-C",
 	"XL", "Gift Box", "10 ft", "Matte", "Green", "Refill" };
 static const char *const awkward[] = {
-	("Gr\xc3\xb6\xc3\x9f" "entabelle & Stra\xc3\x9f" "enschuh \xe2\x80\x93 "
+	("Gr\xc3\xb6\xc3\x9f"
+	 "entabelle & Stra\xc3\x9f"
+	 "enschuh \xe2\x80\x93 "
 	 "N\xc2\xba 5"),
 	"15.6\" Laptop Sleeve, 'soft' \"touch\"",
 	"Tab\there\tand\tthere",
 	"Back\\slash C:\\temp\\new \\N \\. \\t",
 	"Two\nlines\r\nand a third",
-	"\xe6\xb0\xb4\xe7\xad\x92 \xe3\x82\xb9\xe3\x83\x86\xe3\x83\xb3\xe3\x83\xac\xe3\x82\xb9 500ml",
-	("Party \xf0\x9f\x8e\x89 Set \xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7 "
+	"\xe6\xb0\xb4\xe7\xad\x92 "
+	"\xe3\x82\xb9\xe3\x83\x86\xe3\x83\xb3\xe3\x83\xac\xe3\x82\xb9 500ml",
+	("Party \xf0\x9f\x8e\x89 Set "
+	 "\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7 "
 	 "\xe2\x80\xa8line separator"),
 	"<b>Bold</b> &amp; 100% {\"json\": [1, null]} ;--",
 };
@@ -61,7 +65,9 @@ sku_make(struct product *p, uint32_t gen)
 
 	switch (h / 1000 % 200) {
 	case 0:
-		snprintf(p->sku, sizeof(p->sku), "Gr\xc3\xb6\xc3\x9f" "e %u/%u",
+		snprintf(p->sku, sizeof(p->sku),
+		    "Gr\xc3\xb6\xc3\x9f"
+		    "e %u/%u",
 		    slot, gen);
 		break;
 	case 1:
@@ -69,26 +75,25 @@ sku_make(struct product *p, uint32_t gen)
 		    gen);
 		break;
 	case 2:
-		snprintf(p->sku, sizeof(p->sku), "%c \"%u\" %u'%c", a, slot,
-		    gen, b);
+		snprintf(
+		    p->sku, sizeof(p->sku), "%c \"%u\" %u'%c", a, slot, gen, b);
 		break;
 	case 3:
-		snprintf(p->sku, sizeof(p->sku), "%c%c\\%u\\%u", a, b, slot,
-		    gen);
+		snprintf(
+		    p->sku, sizeof(p->sku), "%c%c\\%u\\%u", a, b, slot, gen);
 		break;
 	case 4:
-		snprintf(p->sku, sizeof(p->sku), "\xe5\x95\x86\xe5\x93\x81-%u-%u",
-		    slot, gen);
+		snprintf(p->sku, sizeof(p->sku),
+		    "\xe5\x95\x86\xe5\x93\x81-%u-%u", slot, gen);
 		break;
 	default:
-		snprintf(p->sku, sizeof(p->sku), "%c%c-%05u-%u", a, b, slot,
-		    gen);
+		snprintf(
+		    p->sku, sizeof(p->sku), "%c%c-%05u-%u", a, b, slot, gen);
 	}
 }
 
 void
-product_make(
-    const struct model *m, uint32_t slot, int64_t t, struct product *p)
+product_make(const struct model *m, uint32_t slot, int64_t t, struct product *p)
 {
 	static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 	struct draw d = draw_from(m->seed, ROOM_SLOT, slot, 0);

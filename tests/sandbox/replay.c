@@ -131,7 +131,8 @@ fit_query(struct json_object *wanted, const struct params *ps)
 
 	if (!json_object_is_type(wanted, json_type_object))
 		return 0;
-	json_object_object_foreach(wanted, name, v) {
+	json_object_object_foreach(wanted, name, v)
+	{
 		const struct param *p = param_find(ps, name);
 
 		if (p == NULL || !same_text(v, p->value, p->len))
@@ -148,7 +149,8 @@ fit_body(struct json_object *wanted, struct json_object *body)
 
 	if (!json_object_is_type(wanted, json_type_object))
 		return 0;
-	json_object_object_foreach(wanted, name, v) {
+	json_object_object_foreach(wanted, name, v)
+	{
 		if (!json_object_equal(v, get(body, name)))
 			return -1;
 		score++;
@@ -178,8 +180,9 @@ replay_take(struct sandbox *sb, struct call *c, struct reply *rp)
 	struct json_object *best = NULL, *body = NULL, *answer;
 	struct json_tokener *tok;
 	int best_score = -1;
-	size_t n = sb->replay == NULL ? 0 :
-	    json_object_array_length(sb->replay->examples);
+	size_t n = sb->replay == NULL
+	    ? 0
+	    : json_object_array_length(sb->replay->examples);
 
 	if (c->body.len > 0) {
 		tok = json_tokener_new();
@@ -210,8 +213,9 @@ replay_take(struct sandbox *sb, struct call *c, struct reply *rp)
 	 */
 	pthread_mutex_lock(&sb->lock);
 	if (answer != NULL)
-		buf_str(&rp->body, json_object_to_json_string_ext(
-		    answer, JSON_C_TO_STRING_PLAIN |
-		    JSON_C_TO_STRING_NOSLASHESCAPE));
+		buf_str(&rp->body,
+		    json_object_to_json_string_ext(answer,
+			JSON_C_TO_STRING_PLAIN |
+			    JSON_C_TO_STRING_NOSLASHESCAPE));
 	pthread_mutex_unlock(&sb->lock);
 }

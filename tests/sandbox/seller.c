@@ -179,13 +179,13 @@ sellers_refresh_owner(struct sellers *ss, const char *token)
 	if (s != NULL)
 		return s;
 	r = strrchr(id, '-');
-	return r != NULL && r[1] == 'r' ?
-	    find_span(ss, id, (size_t)(r - id)) : NULL;
+	return r != NULL && r[1] == 'r' ? find_span(ss, id, (size_t)(r - id))
+					: NULL;
 }
 
 enum refresh_result
-sellers_refresh(struct sellers *ss, const char *token, int64_t now_ms,
-    struct seller **ret)
+sellers_refresh(
+    struct sellers *ss, const char *token, int64_t now_ms, struct seller **ret)
 {
 	struct seller *s = sellers_refresh_owner(ss, token);
 	enum refresh_result result = REFRESH_DEAD;
@@ -235,8 +235,8 @@ struct access {
 static uint64_t
 access_sum(const struct access *a)
 {
-	uint64_t h = draw_hash(ROOM_TOKEN, 1, a->serial,
-	    (uint64_t)a->expires_ms);
+	uint64_t h =
+	    draw_hash(ROOM_TOKEN, 1, a->serial, (uint64_t)a->expires_ms);
 
 	for (int i = 0; i < SELLER_ID_MAX; i++)
 		h = draw_mix(h + (unsigned char)a->id[i]);
@@ -277,8 +277,8 @@ access_issue(struct sellers *ss, const struct seller *s, int64_t expires_ms,
 }
 
 enum access_result
-access_check(struct sellers *ss, const char *token, int64_t now_ms,
-    struct seller **ret)
+access_check(
+    struct sellers *ss, const char *token, int64_t now_ms, struct seller **ret)
 {
 	unsigned char bytes[ACCESS_BYTES];
 	enum access_result result;
@@ -287,7 +287,7 @@ access_check(struct sellers *ss, const char *token, int64_t now_ms,
 
 	if (strncmp(token, access_prefix, sizeof(access_prefix) - 1) != 0 ||
 	    base64_read(token + sizeof(access_prefix) - 1, bytes,
-	    sizeof(bytes)) != ACCESS_BYTES)
+		sizeof(bytes)) != ACCESS_BYTES)
 		return ACCESS_UNKNOWN;
 	access_scramble(bytes);
 	memcpy(&a, bytes, sizeof(a));

@@ -89,22 +89,27 @@ struct seller *sellers_refresh_owner(struct sellers *ss, const char *token);
  * *ret; a rotating seller has a new token afterwards, and the old one works
  * a few minutes more, as an answer can get lost.
  */
-enum refresh_result sellers_refresh(struct sellers *ss, const char *token,
-    int64_t now_ms, struct seller **ret);
+enum refresh_result sellers_refresh(
+    struct sellers *ss, const char *token, int64_t now_ms, struct seller **ret);
 
 /* seller_reconnect makes a new refresh token at once, and lifts revocation. */
 void seller_reconnect(struct seller *s);
 
 /* --- access tokens --- */
 
-enum access_result { ACCESS_OK, ACCESS_UNKNOWN, ACCESS_EXPIRED, ACCESS_REVOKED };
+enum access_result {
+	ACCESS_OK,
+	ACCESS_UNKNOWN,
+	ACCESS_EXPIRED,
+	ACCESS_REVOKED
+};
 
 void access_issue(struct sellers *ss, const struct seller *s,
     int64_t expires_ms, char ret[ACCESS_MAX]);
 
 /* access_check sets *ret unless ACCESS_UNKNOWN. */
-enum access_result access_check(struct sellers *ss, const char *token,
-    int64_t now_ms, struct seller **ret);
+enum access_result access_check(
+    struct sellers *ss, const char *token, int64_t now_ms, struct seller **ret);
 
 /* access_expire: all access tokens given out so far are expired. */
 void access_expire(struct sellers *ss, struct seller *s);

@@ -56,7 +56,8 @@ spoiled_open(struct sandbox *sb, const struct call *c, struct reply *rp)
 	sp->stop = sp->piece = rp->body.len;
 	rp->body = (struct buf){ 0 };
 	rp->stream = (struct stream){ .read = spoiled_read,
-		.free = spoiled_free, .arg = sp,
+		.free = spoiled_free,
+		.arg = sp,
 		.length = (int64_t)sp->body.len };
 	return sp;
 }
@@ -189,13 +190,14 @@ huge_open(const struct call *c, struct reply *rp)
 	if (h == NULL)
 		abort();
 	h->size = c->fault.size;
-	rp->stream = (struct stream){ .read = huge_read, .free = free,
-		.arg = h, .length = h->size };
+	rp->stream = (struct stream){
+		.read = huge_read, .free = free, .arg = h, .length = h->size
+	};
 }
 
 static void
-oauth_error(struct reply *rp, int status, const char *error,
-    const char *description)
+oauth_error(
+    struct reply *rp, int status, const char *error, const char *description)
 {
 	rp->status = status;
 	rp->body.len = 0;
@@ -209,8 +211,8 @@ refuse_token(const struct call *c, struct reply *rp)
 {
 	switch ((int)c->fault.kind) {
 	case FAULT_429:
-		oauth_error(rp, 429, "temporarily_unavailable",
-		    "Too many requests.");
+		oauth_error(
+		    rp, 429, "temporarily_unavailable", "Too many requests.");
 		return true;
 	case FAULT_500:
 		oauth_error(rp, 500, "server_error",
@@ -226,8 +228,8 @@ refuse_token(const struct call *c, struct reply *rp)
 		    "refresh_token");
 		return true;
 	case FAULT_INVALID_CLIENT:
-		oauth_error(rp, 401, "invalid_client",
-		    "Client authentication failed");
+		oauth_error(
+		    rp, 401, "invalid_client", "Client authentication failed");
 		return true;
 	default:
 		return false;
@@ -257,7 +259,8 @@ reply_refuse(struct sandbox *sb, const struct call *c, struct reply *rp)
 	case FAULT_HTML:
 		rp->status = c->fault.status;
 		rp->content_type = "text/html";
-		buf_lit(&rp->body, "<!DOCTYPE html>\n<html><head><title>"
+		buf_lit(&rp->body,
+		    "<!DOCTYPE html>\n<html><head><title>"
 		    "Service Unavailable</title></head>\n<body><h1>Sorry</h1>"
 		    "<p>The request could not be served.</p></body></html>\n");
 		break;

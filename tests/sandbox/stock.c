@@ -30,8 +30,8 @@ fnsku_make(struct stock *s, uint64_t key)
 static int
 few(struct draw *d, uint32_t chance_in_10, int most)
 {
-	return draw_below(d, 10) < chance_in_10 ?
-	    (int)draw_range(d, 1, most) : 0;
+	return draw_below(d, 10) < chance_in_10 ? (int)draw_range(d, 1, most)
+						: 0;
 }
 
 /*
@@ -48,8 +48,9 @@ stock_make(const struct model *m, uint32_t slot, int market, int64_t t,
 	int64_t every, phase, step, since;
 	int level;
 
-	if (market > 0 && draw_hash(m->seed, ROOM_STOCK, slot,
-	    100 + (uint64_t)market) % 10 >= 3)
+	if (market > 0 &&
+	    draw_hash(m->seed, ROOM_STOCK, slot, 100 + (uint64_t)market) % 10 >=
+		3)
 		return false;
 	product_make(m, slot, t, &own);
 	s->product = own;
@@ -74,9 +75,10 @@ stock_make(const struct model *m, uint32_t slot, int market, int64_t t,
 
 	d = draw_from(own.key, ROOM_STOCK, (uint64_t)step, (uint64_t)market);
 	level = (int)(own.key % 200);
-	s->fulfillable = level == 0 ? 0 :
-	    (int)((20 + (uint64_t)-step % 20) * (unsigned)level / 20) +
-	    (int)draw_below(&d, 5);
+	s->fulfillable = level == 0
+	    ? 0
+	    : (int)((20 + (uint64_t)-step % 20) * (unsigned)level / 20) +
+		(int)draw_below(&d, 5);
 	s->inbound_working = few(&d, 1, 500);
 	s->inbound_shipped = few(&d, 2, 300);
 	s->inbound_receiving = few(&d, 1, 100);

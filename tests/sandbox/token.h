@@ -13,12 +13,12 @@
 
 struct page {
 	uint64_t op;
-	uint64_t seller;    /* hash of the id */
-	uint64_t asked;     /* params_hash of the request */
-	int64_t issued_ms;  /* test clock */
-	int64_t bound;      /* the frozen upper end of the window */
-	int64_t at;         /* the last row of the page before: its time */
-	uint64_t self;      /* and its identity */
+	uint64_t seller;   /* hash of the id */
+	uint64_t asked;    /* params_hash of the request */
+	int64_t issued_ms; /* test clock */
+	int64_t bound;     /* the frozen upper end of the window */
+	int64_t at;        /* the last row of the page before: its time */
+	uint64_t self;     /* and its identity */
 };
 
 /* token_write appends the text; no two tokens are equal. */

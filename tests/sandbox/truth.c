@@ -64,8 +64,7 @@ row_add(struct truth *tr, uint64_t key, uint32_t index, int part)
 {
 	if (tr->count == tr->cap) {
 		tr->cap = tr->cap ? tr->cap * 2 : 1024;
-		tr->rows = must(realloc(
-		    tr->rows, tr->cap * sizeof(*tr->rows)));
+		tr->rows = must(realloc(tr->rows, tr->cap * sizeof(*tr->rows)));
 	}
 	tr->rows[tr->count++] =
 	    (struct row){ .key = key, .index = index, .part = part };
@@ -317,9 +316,9 @@ stock_row(struct truth *tr, const struct row *r)
 	tr->raw.len = 0;
 	product_title(&s->product, &tr->raw);
 	buf_copy(b, tr->raw.p, tr->raw.len);
-	buf_fmt(b, "\t%d\t%d\t%d\t%d\t%d\t%d\t", stock_total(s),
-	    s->fulfillable, s->inbound_working, s->inbound_shipped,
-	    s->inbound_receiving, stock_reserved(s));
+	buf_fmt(b, "\t%d\t%d\t%d\t%d\t%d\t%d\t", stock_total(s), s->fulfillable,
+	    s->inbound_working, s->inbound_shipped, s->inbound_receiving,
+	    stock_reserved(s));
 	if (s->researched)
 		buf_i64(b, stock_researching(s));
 	else
@@ -444,8 +443,8 @@ time_given(const struct call *c, const char *name, int64_t *ret_ms)
 }
 
 void
-truth_open(struct sandbox *sb, struct call *c, const char *table,
-    struct reply *rp)
+truth_open(
+    struct sandbox *sb, struct call *c, const char *table, struct reply *rp)
 {
 	const char *id = param_get(&c->params, "seller");
 	struct seller *s = id == NULL ? NULL : sellers_find(&sb->sellers, id);
@@ -470,8 +469,8 @@ truth_open(struct sandbox *sb, struct call *c, const char *table,
 	tr->model = &s->model;
 	tr->seller = s->id;
 	tr->at = when_floor_s(at_ms);
-	tr->before = before_ms == INT64_MAX ? INT64_MAX :
-	    when_ceil_s(before_ms);
+	tr->before =
+	    before_ms == INT64_MAX ? INT64_MAX : when_ceil_s(before_ms);
 	if (tr->table == INVENTORY)
 		collect_stock(tr);
 	else if (tr->table == TRANSACTIONS)
@@ -482,6 +481,7 @@ truth_open(struct sandbox *sb, struct call *c, const char *table,
 		qsort_r(tr->rows, tr->count, sizeof(*tr->rows),
 		    tr->table == INVENTORY ? stock_cmp : row_cmp, tr);
 	rp->content_type = "text/plain; charset=utf-8";
-	rp->stream = (struct stream){ .read = truth_read, .free = truth_free,
-		.arg = tr, .length = -1 };
+	rp->stream = (struct stream){
+		.read = truth_read, .free = truth_free, .arg = tr, .length = -1
+	};
 }

@@ -59,16 +59,17 @@ txns_make(const struct model *m, const struct order *o,
 	if (part >= 0) {
 		ret[n] = txn_at(m, o, 0, TXN_SHIPMENT, part, &d);
 		for (int k = 0; k < o->line_count; k++)
-			ret[n].units[k] = line_fulfilled(
-			    o, k, ORDER_PARTIALLY_SHIPPED);
+			ret[n].units[k] =
+			    line_fulfilled(o, k, ORDER_PARTIALLY_SHIPPED);
 		defer_some(&ret[n++], &d);
 	}
 	if (shipped >= 0) {
 		ret[n] = txn_at(m, o, 1, TXN_SHIPMENT, shipped, &d);
 		for (int k = 0; k < o->line_count; k++)
 			ret[n].units[k] = o->lines[k].quantity -
-			    (part < 0 ? 0 : line_fulfilled(
-			        o, k, ORDER_PARTIALLY_SHIPPED));
+			    (part < 0 ? 0
+				      : line_fulfilled(
+					    o, k, ORDER_PARTIALLY_SHIPPED));
 		defer_some(&ret[n++], &d);
 	}
 	if (shipped >= 0 && refund && o->line_count > 0) {
@@ -125,8 +126,10 @@ txn_group_id(const struct model *m, int64_t group, char ret[24])
 {
 	for (int i = 0; i < 2; i++)
 		id_digits(ret + i * 10,
-		    draw_hash(m->seed, ROOM_GROUP, (uint64_t)group,
-		        (uint64_t)i) >> 4, 10);
+		    draw_hash(
+			m->seed, ROOM_GROUP, (uint64_t)group, (uint64_t)i) >>
+			4,
+		    10);
 	id_digits(ret + 20, (uint64_t)group, 3);
 	ret[23] = '\0';
 }

@@ -11,8 +11,8 @@ struct position {
 	int64_t principal;
 	int64_t shipping;
 	int64_t tax;
-	int64_t promo;      /* <= 0 */
-	int64_t withheld;   /* tax Amazon keeps */
+	int64_t promo;    /* <= 0 */
+	int64_t withheld; /* tax Amazon keeps */
 	int64_t commission;
 	int64_t fulfillment;
 	int64_t total;
@@ -34,7 +34,8 @@ position_of(const struct sum *s, int k)
 	};
 
 	if (s->o->by_amazon && sign > 0)
-		p.fulfillment = -units * (250 + (int64_t)(l->product.key % 600));
+		p.fulfillment =
+		    -units * (250 + (int64_t)(l->product.key % 600));
 	p.total = p.principal + p.shipping + p.tax + p.promo + p.withheld +
 	    p.commission + p.fulfillment;
 	return p;
@@ -44,8 +45,8 @@ void
 sum_make(const struct model *m, const char *seller, const struct order *o,
     const struct txn *t, int64_t now, struct sum *s)
 {
-	struct draw d = draw_from(m->seed, ROOM_TXN, t->order_index,
-	    2000 + (uint64_t)t->slot);
+	struct draw d = draw_from(
+	    m->seed, ROOM_TXN, t->order_index, 2000 + (uint64_t)t->slot);
 
 	s->model = m;
 	s->seller = seller;
@@ -69,8 +70,9 @@ sum_make(const struct model *m, const char *seller, const struct order *o,
 		break;
 	case TXN_ADJUSTMENT:
 		/* Some end in a zero, some are ten cents, some take back. */
-		s->total = draw_below(&d, 8) == 0 ? 10 :
-		    draw_range(&d, -2000, 8000) * 10;
+		s->total = draw_below(&d, 8) == 0
+		    ? 10
+		    : draw_range(&d, -2000, 8000) * 10;
 		break;
 	case TXN_ADS:
 		s->total = -draw_range(&d, 100, 50000);
@@ -235,8 +237,9 @@ sum_breakdowns(const struct sum *s, struct buf *b)
 		return false;
 	buf_ch(b, '[');
 	if (!sum_has_order(s)) {
-		node_open(s, b, s->t->kind == TXN_ADJUSTMENT ?
-		    "Adjustments" : "Expenses", s->total);
+		node_open(s, b,
+		    s->t->kind == TXN_ADJUSTMENT ? "Adjustments" : "Expenses",
+		    s->total);
 		leaf(s, b, sum_type(s), s->total);
 		node_end(b);
 		buf_ch(b, ']');
@@ -281,7 +284,8 @@ sum_related(const struct sum *s, struct buf *b)
 
 	buf_ch(b, '[');
 	if (sum_has_order(s)) {
-		buf_lit(b, "{\"relatedIdentifierName\":\"ORDER_ID\","
+		buf_lit(b,
+		    "{\"relatedIdentifierName\":\"ORDER_ID\","
 		    "\"relatedIdentifierValue\":\"");
 		order_id(b, s->o->number);
 		buf_lit(b, "\"}");
@@ -315,7 +319,8 @@ product_context(const struct sum *s, int k, struct buf *b)
 {
 	const struct product *p = &s->lines[k].product;
 
-	buf_lit(b, ",\"contexts\":[{\"contextType\":\"ProductContext\","
+	buf_lit(b,
+	    ",\"contexts\":[{\"contextType\":\"ProductContext\","
 	    "\"asin\":\"");
 	buf_str(b, p->asin);
 	buf_lit(b, "\",\"sku\":");
@@ -347,7 +352,8 @@ sum_items(const struct sum *s, struct buf *raw, struct buf *b)
 		buf_str(b, sep);
 		buf_lit(b, "{\"description\":");
 		buf_json(b, raw->p, raw->len);
-		buf_lit(b, ",\"relatedIdentifiers\":[{"
+		buf_lit(b,
+		    ",\"relatedIdentifiers\":[{"
 		    "\"itemRelatedIdentifierName\":"
 		    "\"ORDER_ADJUSTMENT_ITEM_ID\","
 		    "\"itemRelatedIdentifierValue\":\"");
@@ -369,7 +375,8 @@ bool
 sum_contexts(const struct sum *s, struct buf *b)
 {
 	if (s->t->kind == TXN_TRANSFER) {
-		buf_lit(b, "[{\"contextType\":\"PaymentsContext\","
+		buf_lit(b,
+		    "[{\"contextType\":\"PaymentsContext\","
 		    "\"paymentType\":\"Disbursement\",\"paymentMethod\":"
 		    "\"ACH\",\"paymentDate\":\"");
 		buf_time(b, s->t->posted);
@@ -377,14 +384,16 @@ sum_contexts(const struct sum *s, struct buf *b)
 		return true;
 	}
 	if (s->t->deferred) {
-		buf_lit(b, "[{\"contextType\":\"DeferredContext\","
+		buf_lit(b,
+		    "[{\"contextType\":\"DeferredContext\","
 		    "\"deferralReason\":\"DD7\",\"maturityDate\":\"");
 		buf_time(b, s->t->maturity);
 		buf_lit(b, "\"}]");
 		return true;
 	}
 	if (sum_has_order(s) && s->o->off_amazon) {
-		buf_lit(b, "[{\"contextType\":\"AmazonPayContext\","
+		buf_lit(b,
+		    "[{\"contextType\":\"AmazonPayContext\","
 		    "\"storeName\":\"Store 1\",\"orderType\":\"Sale\","
 		    "\"channel\":\"MFN\"}]");
 		return true;
@@ -432,8 +441,8 @@ head(const struct sum *s, enum bad_record bad, struct buf *b)
 }
 
 void
-txn_json(const struct sum *s, enum bad_record bad, struct buf *raw,
-    struct buf *b)
+txn_json(
+    const struct sum *s, enum bad_record bad, struct buf *raw, struct buf *b)
 {
 	size_t mark;
 

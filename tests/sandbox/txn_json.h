@@ -40,7 +40,7 @@ bool sum_breakdowns(const struct sum *s, struct buf *b);
 bool sum_items(const struct sum *s, struct buf *raw, struct buf *b);
 bool sum_contexts(const struct sum *s, struct buf *b);
 
-void txn_json(const struct sum *s, enum bad_record bad, struct buf *raw,
-    struct buf *b);
+void txn_json(
+    const struct sum *s, enum bad_record bad, struct buf *raw, struct buf *b);
 
 #endif
