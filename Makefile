@@ -35,6 +35,12 @@ FLAVOUR := $(FLAVOUR)-$(subst $(comma),-,$(SAN))
 SANFLAGS := -fsanitize=$(SAN) -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 endif
+FUZZFLAGS := -DFUZZ_MAIN
+ifdef FUZZER
+FLAVOUR := $(FLAVOUR)-fuzzer
+SANFLAGS += -fsanitize=fuzzer-no-link
+FUZZFLAGS := -fsanitize=fuzzer
+endif
 ifdef CHAOS
 FLAVOUR := $(FLAVOUR)-chaos
 CPPFLAGS += -DSYNCLINE_CHAOS
@@ -109,6 +115,17 @@ $(B)/unit/%: tests/unit/%.c $(SHARED_OBJ) $(FCGI_ROOMS) $(RUNNER_ROOMS)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< \
 	    $(FCGI_ROOMS) $(RUNNER_ROOMS) $(SHARED_OBJ) \
 	    -lcmocka -lfcgi $(LDLIBS)
+
+# The parsers of outside bytes.  Plain, they run files named on the command
+# line; `make fuzz` builds them with libFuzzer in a flavour of its own.
+FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
+$(B)/fuzz/%: tests/fuzz/%.c $(SHARED_OBJ) $(FCGI_ROOMS) $(RUNNER_ROOMS)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(FUZZFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< \
+	    $(FCGI_ROOMS) $(RUNNER_ROOMS) $(SHARED_OBJ) -lfcgi $(LDLIBS)
+
+.PHONY: fuzz-programs
+fuzz-programs: $(FUZZ_BIN)
 
 .PHONY: unit-programs
 unit-programs: $(UNIT_BIN)

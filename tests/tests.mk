@@ -4,6 +4,7 @@
 #   make integration    whole systems; T='-k word' is handed to pytest
 #   make sandbox-test   the stand-in seller itself
 #   make fuzz-corpus    what fuzzing has found interesting, once more
+#   make fuzz           a minute of fuzzing each; FUZZ_SECONDS=n for longer
 #   make check          all of it, with gcc, clang and sanitizers
 #   make bench          measurements
 #
@@ -15,7 +16,7 @@ SANITIZERS := ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
 	LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 \
 	TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp:second_deadlock_stack=1
 
-.PHONY: unit integration sandbox-test fuzz-corpus check bench
+.PHONY: unit integration sandbox-test fuzz-corpus fuzz check bench
 unit: unit-programs
 	@$(SANITIZERS) tests/stack/unit \
 	    $(if $(UNIT),$(UNIT:%=$(B)/unit/%),$(UNIT_BIN))
@@ -28,9 +29,16 @@ sandbox-test: $(B)/sandbox-seller
 	@$(SANITIZERS) SANDBOX_SELLER=$(CURDIR)/$(B)/sandbox-seller \
 	    tests/stack/pytest tests/sandbox/test_sandbox.py $(T)
 
-fuzz-corpus:
-	@echo 'fuzz-corpus: skipped, there are no fuzzers yet'
-	@echo '0 passed, 0 failed'
+fuzz-corpus: fuzz-programs
+	@$(SANITIZERS) tests/fuzz/corpus.sh $(FUZZ_BIN)
+
+# FUZZ_SECONDS each, with clang's libFuzzer; new finds stay in build/.
+FUZZ_SECONDS := 60
+fuzz:
+	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined FUZZER=1 \
+	    fuzz-programs
+	@$(SANITIZERS) tests/fuzz/fuzz.sh $(FUZZ_SECONDS) \
+	    $(FUZZ_SRC:tests/fuzz/%.c=build/clang-address-undefined-fuzzer/fuzz/%)
 
 check:
 	@tests/stack/check
