@@ -52,6 +52,7 @@ static const struct route routes[] = {
 	{ "DELETE",  "/api/v1/connections/:id",  AUTH_USER, 64 * KB,  0, connection_delete },
 
 	{ "POST",    "/api/metrics/track", AUTH_NONE, 0, ROUTE_NO_DB | ROUTE_ANY_BODY, metrics_track },
+	{ "GET",     "/api/openapi.json",  AUTH_NONE, 0, ROUTE_NO_DB, openapi_show },
 };
 /* clang-format on */
 

@@ -33,6 +33,9 @@
 #include <unistd.h>
 
 #define TICK_MS 100
+#define STEP_MS 5        /* of a drain */
+#define IDLE_MS 200      /* silence after which nginx will not miss it */
+#define PATIENCE_MS 4000 /* for nginx to close what is never silent */
 #define PEER_TIMEOUT_S 30 /* silence of nginx within one request */
 #define THREAD_STACK (1024 * 1024)
 #define DISCARD_MAX (8 * MB) /* of a body that nobody wants */
@@ -45,6 +48,8 @@ struct worker {
 	struct process *p;
 	pthread_t thread;
 	_Atomic enum waiting waiting;
+	atomic_bool let_go; /* of the connection, after what it does now */
+	atomic_llong kept_since_ms;
 	int kick_fd;  /* eventfd: look up from the wait */
 	int epoll_fd; /* the listening socket and kick_fd */
 	FCGX_Request fr;
@@ -61,6 +66,15 @@ struct process {
 	struct worker *workers;
 	int n_workers;
 };
+
+static int64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
 
 /* --- one request ------------------------------------------------------ */
 
@@ -151,7 +165,7 @@ serve_one(struct worker *w)
 	if (c->body_len > 0)
 		FCGX_PutStr(c->body, (int)c->body_len, fr->out);
 	call_fini(c);
-	if (atomic_load(&w->p->draining))
+	if (atomic_exchange(&w->let_go, false))
 		fr->keepConnection = 0;
 	FCGX_Finish_r(fr);
 	count_request(w->p);
@@ -163,7 +177,10 @@ static void
 kick(struct worker *w)
 {
 	uint64_t one = 1;
-	ssize_t n = write(w->kick_fd, &one, sizeof one);
+	ssize_t n;
+
+	atomic_store(&w->let_go, true);
+	n = write(w->kick_fd, &one, sizeof one);
 
 	(void)n; /* a full counter wakes as well */
 }
@@ -185,16 +202,16 @@ wait_kept(struct worker *w)
 		{ .fd = w->kick_fd, .events = POLLIN },
 	};
 
+	atomic_store(&w->kept_since_ms, now_ms());
 	atomic_store(&w->waiting, WAITS_KEPT);
 	while (poll(fds, 2, -1) < 0 && errno == EINTR)
 		;
 	atomic_store(&w->waiting, BUSY);
-	if (fds[1].revents != 0) {
+	if (fds[1].revents != 0)
 		take_kick(w);
-		/* a request that is here already is still answered */
-		if (fds[0].revents == 0)
-			FCGX_Free(&w->fr, 1);
-	}
+	/* a request that is here already is still answered */
+	if (fds[0].revents == 0 && atomic_exchange(&w->let_go, false))
+		FCGX_Free(&w->fr, 1);
 }
 
 static void
@@ -206,7 +223,8 @@ wait_accept(struct worker *w)
 	while (epoll_wait(w->epoll_fd, &e, 1, -1) < 0 && errno == EINTR)
 		;
 	atomic_store(&w->waiting, BUSY);
-	take_kick(w);
+	if (take_kick(w))
+		atomic_store(&w->let_go, false);
 }
 
 /* A peer that stops in the middle of a request holds no thread for ever. */
@@ -315,27 +333,74 @@ relieve(struct process *p)
 	}
 }
 
-/* Kicks until all are gone: a thread may have begun its wait just after. */
+/*
+ * Tells one worker to let go of its connection, in a drain that began at
+ * `begin`; false: there was none to tell now.  nginx repeats a request whose
+ * connection went, but not for ever: gently means that it is not to meet a
+ * closed connection at all, so the idle ones go, one at a time, and the busy
+ * ones when nginx has had its time to close them itself.
+ */
 static bool
-drain(struct process *p)
+let_one_go(struct process *p, bool gently, int64_t begin)
 {
-	int left = 1;
+	int64_t now = now_ms();
+
+	for (int i = 0; i < p->n_workers; i++) {
+		struct worker *w = &p->workers[i];
+		enum waiting what = atomic_load(&w->waiting);
+
+		if (what == GONE || what == WAITS_ACCEPT ||
+		    atomic_load(&w->let_go))
+			continue;
+		if (gently && now < begin + PATIENCE_MS &&
+		    (what == BUSY ||
+			now < atomic_load(&w->kept_since_ms) + IDLE_MS))
+			continue;
+		kick(w);
+		return true;
+	}
+	return false;
+}
+
+/* How many threads are left; those without a connection are sent home. */
+static int
+send_home(struct process *p)
+{
+	int left = 0;
+
+	for (int i = 0; i < p->n_workers; i++) {
+		enum waiting what = atomic_load(&p->workers[i].waiting);
+
+		left += what != GONE;
+		if (what == WAITS_ACCEPT)
+			kick(&p->workers[i]);
+	}
+	return left;
+}
+
+/* Takes no new connection and ends the old ones; false: one does not end. */
+static bool
+drain(struct process *p, int signal_fd, bool gently)
+{
+	struct pollfd fd = { .fd = signal_fd, .events = POLLIN };
+	int64_t begin = now_ms();
+	int left;
 
 	atomic_store(&p->draining, true);
-	for (int ms = 0; left > 0 && ms < SERVE_DRAIN_MS; ms += 5) {
-		left = 0;
-		for (int i = 0; i < p->n_workers; i++) {
-			if (atomic_load(&p->workers[i].waiting) == GONE)
-				continue;
-			kick(&p->workers[i]);
-			left++;
+	while ((left = send_home(p)) > 0) {
+		if (now_ms() > begin + SERVE_DRAIN_MS) {
+			log_at(LOG_WARN, "drain_too_slow",
+			    LOG_INT("requests", left));
+			return false;
 		}
-		if (left > 0)
-			poll(NULL, 0, 5);
+		while (let_one_go(p, gently, begin) && !gently)
+			;
+		if (poll(&fd, 1, STEP_MS) > 0) {
+			gently = false; /* whatever it is, now it is urgent */
+			fd.fd = -1;
+		}
 	}
-	if (left > 0)
-		log_at(LOG_WARN, "drain_too_slow", LOG_INT("requests", left));
-	return left == 0;
+	return true;
 }
 
 static enum err
@@ -394,19 +459,26 @@ workers_close(struct process *p)
 	free(p->workers);
 }
 
-/* Until SIGTERM, which also comes when the parent dies. */
-static void
-watch(struct process *p)
+/* Until the parent says how to end; SIGTERM also comes when it dies. */
+static bool
+watch_and_drain(struct process *p)
 {
-	sigset_t term;
+	struct signalfd_siginfo si = { .ssi_signo = SIGTERM };
 	struct pollfd fd = { .events = POLLIN };
+	sigset_t ends;
+	bool done;
 
-	sigemptyset(&term);
-	sigaddset(&term, SIGTERM);
-	fd.fd = signalfd(-1, &term, SFD_CLOEXEC);
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SERVE_RETIRE);
+	fd.fd = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
 	while (poll(&fd, 1, TICK_MS) <= 0)
 		relieve(p);
+	if (read(fd.fd, &si, sizeof si) != sizeof si)
+		si.ssi_signo = SIGTERM;
+	done = drain(p, fd.fd, si.ssi_signo == SERVE_RETIRE);
 	close(fd.fd);
+	return done;
 }
 
 int
@@ -439,8 +511,7 @@ serve(const struct settings *s, int listen_fd, int tell_fd)
 	log_at(LOG_INFO, "handlers_up", LOG_INT("pid", getpid()),
 	    LOG_INT("threads", p.n_workers));
 	tell(&p, SERVE_READY);
-	watch(&p);
-	if (!drain(&p))
+	if (!watch_and_drain(&p))
 		_exit(0); /* a request hangs: the system takes the rest */
 	workers_close(&p);
 	shop_close(&p.shop);

@@ -45,7 +45,6 @@ struct slot {
 struct supervisor {
 	const struct settings *s;
 	int listen_fd, signal_fd;
-	sigset_t before; /* the mask children go back to */
 	struct slot slots[SLOTS_MAX];
 	int n_slots;
 	bool ever_ready; /* the settings do work */
@@ -159,6 +158,7 @@ stop(struct supervisor *sv, int status)
 	for (int i = 0; i < sv->n_slots; i++) {
 		child_signal(&sv->slots[i].now, SIGTERM);
 		child_signal(&sv->slots[i].next, SIGTERM);
+		child_signal(&sv->slots[i].old, SIGTERM);
 	}
 }
 
@@ -233,7 +233,7 @@ take_over(struct slot *sl)
 	sl->now = sl->next;
 	sl->next = (struct child){ .pid = 0, .fd = -1 };
 	sl->old.since_ms = now_ms();
-	child_signal(&sl->old, SIGTERM);
+	child_signal(&sl->old, SERVE_RETIRE);
 }
 
 static void
@@ -356,7 +356,7 @@ turn(struct supervisor *sv)
 static enum err
 signals_open(struct supervisor *sv)
 {
-	sigset_t all;
+	sigset_t all, children;
 
 	sigemptyset(&all);
 	sigaddset(&all, SIGTERM);
@@ -364,7 +364,9 @@ signals_open(struct supervisor *sv)
 	sigaddset(&all, SIGHUP);
 	sigaddset(&all, SIGCHLD);
 	/* children inherit the mask: a Ctrl-C is the parent's business */
-	if (sigprocmask(SIG_BLOCK, &all, &sv->before))
+	children = all;
+	sigaddset(&children, SERVE_RETIRE);
+	if (sigprocmask(SIG_BLOCK, &children, NULL))
 		return ERR_IO;
 	sv->signal_fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
 	return sv->signal_fd < 0 ? ERR_IO : ERR_OK;
