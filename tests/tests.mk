@@ -10,27 +10,31 @@
 #
 # Each ends with a line "N passed, N failed" and says what it leaves out.
 
-# What sanitizers must not blame us for, and how they shall end a program.
-SANITIZERS := ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
-	UBSAN_OPTIONS=print_stacktrace=1 \
+# What sanitizers must not blame us for.  Reports go to files, as much runs in
+# the background; whoever runs tests looks there afterwards.
+REPORTS := $(CURDIR)/$(B)/reports
+SANITIZERS := SANITIZER_REPORTS="$(REPORTS)" \
+	ASAN_OPTIONS=detect_stack_use_after_return=1:log_path=$(REPORTS)/asan \
+	UBSAN_OPTIONS=print_stacktrace=1:log_path=$(REPORTS)/ubsan \
 	LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 \
-	TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp:second_deadlock_stack=1
+	TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp:second_deadlock_stack=1:log_path=$(REPORTS)/tsan
 
 .PHONY: unit integration sandbox-test fuzz-corpus fuzz check bench
 unit: unit-programs
-	@$(SANITIZERS) tests/stack/unit \
+	@$(SANITIZERS) tests/stack/reports tests/stack/unit \
 	    $(if $(UNIT),$(UNIT:%=$(B)/unit/%),$(UNIT_BIN))
 
 integration: all
 	@$(SANITIZERS) SYNCLINE_BUILD=$(CURDIR)/$(B) \
-	    tests/stack/pytest tests/integration $(T)
+	    tests/stack/reports tests/stack/pytest tests/integration $(T)
 
 sandbox-test: $(B)/sandbox-seller
 	@$(SANITIZERS) SANDBOX_SELLER=$(CURDIR)/$(B)/sandbox-seller \
-	    tests/stack/pytest tests/sandbox/test_sandbox.py $(T)
+	    tests/stack/reports tests/stack/pytest \
+	    tests/sandbox/test_sandbox.py $(T)
 
 fuzz-corpus: fuzz-programs
-	@$(SANITIZERS) tests/fuzz/corpus.sh $(FUZZ_BIN)
+	@$(SANITIZERS) tests/stack/reports tests/fuzz/corpus.sh $(FUZZ_BIN)
 
 # FUZZ_SECONDS each, with clang's libFuzzer; new finds stay in build/.
 FUZZ_SECONDS := 60
