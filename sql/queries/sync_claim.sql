@@ -1,7 +1,7 @@
 -- sync_claim: the only way to obtain a sync.  Ids missing from the answer
 -- are not ours.
 -- $1 runner_id, $2 sync ids
--- => the whole row, and started_text
+-- => the whole row, started_ms (Unix time), wanted_json
 WITH due AS (
 	SELECT a.sync_id FROM syncline.sync_active a
 	WHERE a.sync_id = ANY ($2::text[]) AND a.status = 'running'
@@ -25,4 +25,5 @@ UPDATE syncline.sync_active a SET runner_id = $1,
 	    THEN 'Syncing' ELSE a.message END,
 	not_before = NULL
 FROM due WHERE a.sync_id = due.sync_id
-RETURNING a.*
+RETURNING a.*, floor(extract(epoch FROM a.started_at) * 1000)::bigint
+	AS started_ms, to_json(a.wanted) AS wanted_json

@@ -1,0 +1,527 @@
+/* journal.c - one thread that turns a queue into batches, and these into
+ * pipelines of three statements over arrays. */
+#include "runner/journal.h"
+#include "runner/clock.h"
+#include "shared/db.h"
+#include "shared/json.h"
+#include "shared/log.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#define RETRY_MS 100
+#define CALL_TIMEOUT_MS 10000
+
+struct journal {
+	const struct settings *s;
+	struct lease *lease;
+	pthread_t thread;
+	bool started;
+
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t wake;
+	struct journal_entry *queue;
+	struct db *db; /* the thread's; here to be interrupted */
+	bool stopping;
+	int64_t stop_ms;
+
+	uint64_t term_no; /* of the session; the thread's alone */
+	_Atomic int64_t troubled_ms;
+};
+
+/* What a pipeline gets of a batch: each column a text per entry. */
+enum column {
+	COL_ID, COL_EPOCH, COL_PHASE, COL_DELAY, COL_RELEASE, COL_ATTEMPT,
+	COL_STATUS, COL_MESSAGE, COL_CODE, COL_ERROR, COL_RETRYABLE,
+	COL__MAX
+};
+
+struct batch {
+	struct journal_entry *entries[JOURNAL_BATCH_MAX];
+	size_t n;
+};
+
+void
+journal_text(char *to, size_t size, const char *from)
+{
+	size_t n = strnlen(from ? from : "", size - 1);
+
+	if (n > 0)
+		memcpy(to, from, n);
+	to[n] = '\0';
+	/* a cut in a character's middle, or bytes that are not text */
+	for (size_t cut = 0; cut < 4 && n > 0 && !utf8_valid(to, n); cut++)
+		to[--n] = '\0';
+	for (size_t i = 0; !utf8_valid(to, n) && i < n; i++) {
+		if ((unsigned char)to[i] >= 0x80)
+			to[i] = '?';
+	}
+}
+
+/* --- arrays ----------------------------------------------------------- */
+
+static const char *
+column_text(const struct journal_entry *e, enum column c, char number[32])
+{
+	switch (c) {
+	case COL_ID:
+		return e->sync_id;
+	case COL_EPOCH:
+		snprintf(number, 32, "%" PRId64, e->epoch);
+		return number;
+	case COL_PHASE:
+		return phase_name(e->phase);
+	case COL_DELAY:
+		snprintf(number, 32, "%" PRId64, e->delay_ms);
+		return e->delay_ms < 0 ? NULL : number;
+	case COL_RELEASE:
+		return e->release ? "t" : "f";
+	case COL_ATTEMPT:
+		snprintf(number, 32, "%d", e->attempt);
+		return number;
+	case COL_STATUS:
+		return status_name(e->status);
+	case COL_MESSAGE:
+		return e->message;
+	case COL_CODE:
+		return e->error_code[0] ? e->error_code : NULL;
+	case COL_ERROR:
+		return e->error_message[0] ? e->error_message : NULL;
+	case COL_RETRYABLE:
+		return e->error_code[0] ? (e->retryable ? "t" : "f") : NULL;
+	case COL__MAX:
+		break;
+	}
+	return NULL;
+}
+
+/* One column of the entries of a kind, as an array; NULL: no memory. */
+static char *
+column_array(const struct batch *b, enum journal_kind kind, enum column c,
+    bool tried_only)
+{
+	const char *items[JOURNAL_BATCH_MAX];
+	char numbers[JOURNAL_BATCH_MAX][32];
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->n; i++) {
+		const struct journal_entry *e = b->entries[i];
+
+		if (e->kind == kind && (!tried_only || e->tried)) {
+			items[n] = column_text(e, c, numbers[n]);
+			n++;
+		}
+	}
+	return array_text(items, n);
+}
+
+static bool
+batch_has(const struct batch *b, enum journal_kind kind, bool tried_only)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		if (b->entries[i]->kind == kind &&
+		    (!tried_only || b->entries[i]->tried))
+			return true;
+	}
+	return false;
+}
+
+/* --- one batch -------------------------------------------------------- */
+
+static const enum column move_columns[] = { COL_ID, COL_EPOCH, COL_PHASE,
+	COL_DELAY, COL_RELEASE, COL_ATTEMPT, COL_MESSAGE, COL_CODE, COL_ERROR };
+static const enum column end_columns[] = { COL_ID, COL_EPOCH, COL_STATUS,
+	COL_MESSAGE, COL_CODE, COL_ERROR, COL_RETRYABLE };
+static const enum column claim_columns[] = { COL_ID };
+
+/* Queues one statement over the entries of a kind: runner_id, arrays. */
+static enum err
+pipe_kind(struct journal *j, const struct batch *b, const struct term *t,
+    enum stmt stmt, enum journal_kind kind, bool tried_only, PGresult **ret)
+{
+	static const struct {
+		const enum column *columns;
+		int n;
+	} kinds[JOURNAL__MAX] = {
+		[JOURNAL_CLAIM] = { claim_columns, COUNT_OF(claim_columns) },
+		[JOURNAL_MOVE] = { move_columns, COUNT_OF(move_columns) },
+		[JOURNAL_END] = { end_columns, COUNT_OF(end_columns) },
+	};
+	struct arg args[COL__MAX] = { arg_text(t->runner_id) };
+	char *arrays[COL__MAX] = { NULL };
+	enum err err = ERR_OK;
+	int n = kinds[kind].n;
+
+	for (int i = 0; i < n && !err; i++) {
+		arrays[i] = column_array(
+		    b, kind, kinds[kind].columns[i], tried_only);
+		args[i + 1] = arg_text(arrays[i]);
+		if (!arrays[i])
+			err = ERR_NOMEM;
+	}
+	if (!err)
+		db_pipe(j->db, stmt, ret, args, n + 1);
+	for (int i = 0; i < n; i++)
+		free(arrays[i]);
+	return err;
+}
+
+struct answers {
+	PGresult *owned, *claimed, *moved, *ended;
+};
+
+static enum err
+pipe_all(struct journal *j, const struct batch *b, const struct term *t,
+    struct answers *a)
+{
+	enum err err = ERR_OK;
+
+	/* claims of unknown outcome first show whether they did happen */
+	if (batch_has(b, JOURNAL_CLAIM, true))
+		err = pipe_kind(j, b, t, STMT_SYNC_OWNED, JOURNAL_CLAIM, true,
+		    &a->owned);
+	if (!err && batch_has(b, JOURNAL_CLAIM, false))
+		err = pipe_kind(j, b, t, STMT_SYNC_CLAIM, JOURNAL_CLAIM, false,
+		    &a->claimed);
+	if (!err && batch_has(b, JOURNAL_MOVE, false))
+		err = pipe_kind(j, b, t, STMT_SYNC_MOVE, JOURNAL_MOVE, false,
+		    &a->moved);
+	if (!err && batch_has(b, JOURNAL_END, false)) {
+		db_pipe_run(j->db, STMT_FENCE_NAME, NULL,
+		    arg_text(t->runner_id), arg_null());
+		err = pipe_kind(j, b, t, STMT_SYNC_END, JOURNAL_END, false,
+		    &a->ended);
+	}
+	return err;
+}
+
+/* Marks the entries that an answer names; claims hand their rows on. */
+static void
+take_rows(struct batch *b, const struct term *t, const PGresult *res,
+    enum journal_kind kind)
+{
+	for (int row = 0; res && row < PQntuples(res); row++) {
+		const char *id = result_text(res, row, "sync_id");
+
+		for (size_t i = 0; i < b->n; i++) {
+			struct journal_entry *e = b->entries[i];
+
+			if (e->kind != kind || strcmp(e->sync_id, id) != 0)
+				continue;
+			e->answered = true;
+			if (kind == JOURNAL_CLAIM)
+				e->on_row(e, res, row, t);
+			break;
+		}
+	}
+}
+
+/* Commits the batch and marks what the database took; nothing is told yet. */
+static enum err
+commit_batch(struct journal *j, struct batch *b, const struct term *t)
+{
+	struct answers a = { 0 };
+	enum err err = db_pipe_start(j->db, true), end;
+
+	if (err)
+		return err;
+	err = pipe_all(j, b, t, &a);
+	if (err) {
+		/* a wrong count spoils the message: none of it is run */
+		db_pipe(j->db, STMT_FENCE_NAME, NULL, NULL, -1);
+		end = db_pipe_end(j->db);
+		return end ? err : ERR_DB;
+	}
+	err = db_pipe_end(j->db);
+	if (err)
+		return err;
+	take_rows(b, t, a.owned, JOURNAL_CLAIM);
+	take_rows(b, t, a.claimed, JOURNAL_CLAIM);
+	take_rows(b, t, a.moved, JOURNAL_MOVE);
+	take_rows(b, t, a.ended, JOURNAL_END);
+	PQclear(a.owned);
+	PQclear(a.claimed);
+	PQclear(a.moved);
+	PQclear(a.ended);
+	return ERR_OK;
+}
+
+static void
+tell(struct batch *b, enum err err)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		struct journal_entry *e = b->entries[i];
+
+		e->on_done(e, err ? err : e->answered ? ERR_OK : ERR_FENCED);
+	}
+	b->n = 0;
+}
+
+/* --- the queue -------------------------------------------------------- */
+
+static bool
+stale(const struct journal_entry *e, const struct term *t)
+{
+	return e->kind == JOURNAL_CLAIM ? t == NULL : e->term != t;
+}
+
+/*
+ * Takes entries in their order, one to a sync: two changes of one sync go
+ * to two batches.
+ */
+static void
+collect(struct journal *j, struct batch *b)
+{
+	struct journal_entry *seen = NULL, *e, *next;
+
+	pthread_mutex_lock(&j->lock);
+	DL_FOREACH_SAFE(j->queue, e, next) {
+		struct journal_entry *twin;
+
+		HASH_FIND_STR(seen, e->sync_id, twin);
+		if (twin || b->n == JOURNAL_BATCH_MAX)
+			break;
+		HASH_ADD_STR(seen, sync_id, e);
+		if (!e->hh.tbl && b->n > 0)
+			break; /* no memory: a small batch is fine */
+		DL_DELETE(j->queue, e);
+		e->answered = false;
+		b->entries[b->n++] = e;
+	}
+	HASH_CLEAR(hh, seen);
+	pthread_mutex_unlock(&j->lock);
+}
+
+/* Puts entries back to the head, in their order. */
+static void
+put_back(struct journal *j, struct batch *b)
+{
+	pthread_mutex_lock(&j->lock);
+	for (size_t i = b->n; i-- > 0;) {
+		b->entries[i]->tried = true;
+		DL_PREPEND(j->queue, b->entries[i]);
+	}
+	b->n = 0;
+	pthread_mutex_unlock(&j->lock);
+}
+
+/* A session that carries the term's name. */
+static enum err
+db_for(struct journal *j, const struct term *t)
+{
+	const struct db_options o = {
+		.conninfo = j->s->db,
+		.name = t->runner_id,
+		.timeout_ms = CALL_TIMEOUT_MS,
+	};
+	struct db *db, *old;
+	enum err err;
+
+	if (j->term_no == t->no) {
+		db_resume(j->db);
+		return ERR_OK;
+	}
+	err = db_open(&db, &o);
+	if (err)
+		return err;
+	pthread_mutex_lock(&j->lock);
+	old = j->db;
+	j->db = db;
+	pthread_mutex_unlock(&j->lock);
+	db_close(old);
+	j->term_no = t->no;
+	return ERR_OK;
+}
+
+/* Whether waiting may help; the outcome is unknown then. */
+static bool
+passing(enum err err)
+{
+	return err == ERR_DB_AWAY || err == ERR_TIMEOUT ||
+	    err == ERR_INTERRUPTED || err == ERR_DB_RETRY;
+}
+
+/* Commits a batch; false: the database is away, b has what is left. */
+static bool
+work_off(struct journal *j, struct batch *b, const struct term *t)
+{
+	enum err err = commit_batch(j, b, t);
+
+	if (!err) {
+		tell(b, ERR_OK);
+		return true;
+	}
+	log_at(passing(err) ? LOG_WARN : LOG_ERROR, "journal_failed",
+	    LOG_STR("runner_id", t->runner_id), LOG_INT("entries", b->n),
+	    LOG_STR("error", err_name(err)),
+	    LOG_STR("state", db_error_state(j->db)),
+	    LOG_STR("text", db_error_text(j->db)));
+	if (passing(err))
+		return false;
+	if (b->n == 1) {
+		tell(b, err);
+		return true;
+	}
+	while (b->n > 0) {
+		struct batch one = { .entries = { b->entries[0] }, .n = 1 };
+
+		if (!work_off(j, &one, t))
+			return false;
+		b->n--;
+		memmove(b->entries, b->entries + 1,
+		    b->n * sizeof b->entries[0]);
+	}
+	return true;
+}
+
+/* Drops the entries that no commit can help any more. */
+static void
+sort_out(struct batch *b, const struct term *t)
+{
+	struct batch keep = { .n = 0 }, drop = { .n = 0 };
+
+	for (size_t i = 0; i < b->n; i++) {
+		struct batch *to = stale(b->entries[i], t) ? &drop : &keep;
+
+		to->entries[to->n++] = b->entries[i];
+	}
+	tell(&drop, ERR_FENCED);
+	*b = keep;
+}
+
+static bool
+wait_for_work(struct journal *j)
+{
+	bool more;
+
+	pthread_mutex_lock(&j->lock);
+	while (!j->queue && !j->stopping)
+		pthread_cond_wait(&j->wake, &j->lock);
+	more = j->queue && (!j->stopping || clock_ms() < j->stop_ms);
+	pthread_mutex_unlock(&j->lock);
+	return more;
+}
+
+static void
+pause_for(struct journal *j, int64_t ms)
+{
+	int64_t until = clock_ms() + ms;
+
+	pthread_mutex_lock(&j->lock);
+	while (clock_ms() < until && (!j->stopping || until < j->stop_ms))
+		clock_wait(&j->wake, &j->lock, until);
+	pthread_mutex_unlock(&j->lock);
+}
+
+static void *
+run(void *arg)
+{
+	struct journal *j = arg;
+	struct batch b = { .n = 0 };
+
+	while (wait_for_work(j)) {
+		const struct term *t = lease_term(j->lease);
+		bool done = true;
+
+		collect(j, &b);
+		sort_out(&b, t);
+		if (b.n > 0)
+			done = !db_for(j, t) && work_off(j, &b, t);
+		if (!done) {
+			atomic_store(&j->troubled_ms, clock_ms());
+			put_back(j, &b);
+			pause_for(j, RETRY_MS);
+		}
+	}
+	do {
+		collect(j, &b);
+		tell(&b, ERR_INTERRUPTED);
+		pthread_mutex_lock(&j->lock);
+		b.n = j->queue ? 1 : 0;
+		pthread_mutex_unlock(&j->lock);
+	} while (b.n-- > 0);
+	return NULL;
+}
+
+/* --- from outside ----------------------------------------------------- */
+
+void
+journal_add(struct journal *j, struct journal_entry *e)
+{
+	pthread_mutex_lock(&j->lock);
+	DL_APPEND(j->queue, e);
+	pthread_cond_signal(&j->wake);
+	pthread_mutex_unlock(&j->lock);
+}
+
+void
+journal_kick(struct journal *j)
+{
+	pthread_mutex_lock(&j->lock);
+	if (j->db)
+		db_interrupt(j->db);
+	pthread_cond_signal(&j->wake);
+	pthread_mutex_unlock(&j->lock);
+}
+
+int64_t
+journal_troubled_ms(struct journal *j)
+{
+	return atomic_load(&j->troubled_ms);
+}
+
+enum err
+journal_open(struct journal **ret, const struct settings *s, struct lease *lease)
+{
+	struct journal *j = calloc(1, sizeof *j);
+
+	if (!j)
+		return ERR_NOMEM;
+	j->s = s;
+	j->lease = lease;
+	pthread_mutex_init(&j->lock, NULL);
+	clock_cond_init(&j->wake);
+	*ret = j;
+	return ERR_OK;
+}
+
+enum err
+journal_start(struct journal *j)
+{
+	if (pthread_create(&j->thread, NULL, run, j) != 0)
+		return ERR_NOMEM;
+	j->started = true;
+	return ERR_OK;
+}
+
+void
+journal_stop(struct journal *j, int64_t deadline_ms)
+{
+	if (!j || !j->started)
+		return;
+	pthread_mutex_lock(&j->lock);
+	j->stopping = true;
+	j->stop_ms = deadline_ms;
+	if (j->db && clock_ms() >= deadline_ms)
+		db_interrupt(j->db);
+	pthread_cond_broadcast(&j->wake);
+	pthread_mutex_unlock(&j->lock);
+	pthread_join(j->thread, NULL);
+	j->started = false;
+}
+
+void
+journal_close(struct journal *j)
+{
+	if (!j)
+		return;
+	db_close(j->db);
+	pthread_cond_destroy(&j->wake);
+	pthread_mutex_destroy(&j->lock);
+	free(j);
+}
