@@ -104,6 +104,7 @@ adopt(struct lwa *w, struct vault_bytes *token, int64_t life_ms)
 	w->access = *token;
 	*token = (struct vault_bytes){ .data = NULL };
 	w->until_ms = now_ms() + life_ms;
+	w->life_ms = life_ms;
 	w->refused = false;
 }
 
@@ -326,12 +327,14 @@ give_up_claim(const struct lwa *w, const struct step_env *env,
 		    arg_text(w->user), arg_text(w->connection),
 		    arg_text("reconnect_required"), arg_null());
 	(void)ignored; /* a claim ends by itself */
-	if (err == ERR_PEER)
+	if (err == ERR_PEER) {
+		const char *code = why->code, *text = why->message;
+
 		log_at(LOG_WARN, "token_refused",
 		    LOG_STR("user_id", w->user),
 		    LOG_STR("connection_id", w->connection),
-		    LOG_STR("code", why->code),
-		    LOG_STR("text", why->message));
+		    LOG_STR("code", code), LOG_STR("text", text));
+	}
 }
 
 static enum err
@@ -387,6 +390,16 @@ claim_and_fetch(struct lwa *w, const struct step_env *env, struct failure *why)
 	return err;
 }
 
+/* A token made for a short life is used up to the half of it. */
+static bool
+still_good(const struct lwa *w, int64_t least_ms)
+{
+	if (least_ms > w->life_ms / 2)
+		least_ms = w->life_ms / 2;
+	return w->access.data && !w->refused &&
+	    w->until_ms - now_ms() >= least_ms;
+}
+
 enum err
 lwa_token(struct lwa *w, const struct step_env *env, int64_t least_ms,
     struct failure *why)
@@ -396,8 +409,7 @@ lwa_token(struct lwa *w, const struct step_env *env, int64_t least_ms,
 
 	if (least_ms < LEAST_LIFE_MS)
 		least_ms = LEAST_LIFE_MS;
-	if (w->access.data && !w->refused &&
-	    w->until_ms - now_ms() >= least_ms)
+	if (still_good(w, least_ms))
 		return ERR_OK;
 	if (db_in_transaction(env->db))
 		return w->access.data && !w->refused && w->until_ms > now_ms()

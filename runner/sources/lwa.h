@@ -19,6 +19,7 @@ struct lwa {
 	struct clock *clock;    /* learns from answers; borrowed */
 	struct vault_bytes access; /* data NULL: none known */
 	int64_t until_ms;       /* monotonic; when it ends */
+	int64_t life_ms;        /* what it had left when it came */
 	bool refused;           /* the source did not take it */
 };
 
