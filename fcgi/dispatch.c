@@ -158,15 +158,18 @@ borrow(const struct shop *s, struct call *c)
 	if (c->rq.route->flags & ROUTE_NO_DB)
 		return true;
 	err = pool_borrow(s->pool, &c->rq.db);
-	if (err == ERR_LIMITED) {
+	if (!err)
+		return true;
+	/* the pool has told the log: an outage must not fill the disk */
+	if (err == ERR_LIMITED)
 		reply_problem(&c->rp, &c->rq, 503, "busy",
 		    "The service is busy; try again in a moment.");
-		c->rp.retry_after_s = 1;
-		c->why = "no_session";
-	} else if (err) {
-		reply_err(&c->rp, &c->rq, err);
-	}
-	return !err;
+	else
+		reply_problem(&c->rp, &c->rq, 503, "unavailable",
+		    "The database is not available; try again in a moment.");
+	c->rp.retry_after_s = 1;
+	c->why = err == ERR_LIMITED ? "no_session" : "database_away";
+	return false;
 }
 
 static void

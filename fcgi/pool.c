@@ -109,7 +109,7 @@ learn(struct pool *p, bool away, const char *text)
 	if (away != p->away)
 		log_at(away ? LOG_ERROR : LOG_INFO,
 		    away ? "database_away" : "database_back",
-		    LOG_STR("database", text));
+		    LOG_STR("database", away ? text : ""));
 	p->away = away;
 	p->away_until = now_ms() + POOL_AWAY_MS;
 }
