@@ -171,14 +171,21 @@ hold_let_go(struct hold *h, struct sync *s)
 	sync_unref(s);
 }
 
+/* It is not here any more: out of the registry, and its turn is over. */
+static void
+part(struct hold *h, struct sync *s)
+{
+	registry_remove(h->registry, s);
+	hold_let_go(h, s);
+}
+
 void
 hold_drop(struct hold *h, struct sync *s)
 {
 	log_at(LOG_INFO, "sync_dropped", LOG_STR("sync_id", s->sync_id),
 	    LOG_STR("user", s->user_id),
 	    LOG_STR("runner_id", s->term->runner_id));
-	registry_remove(h->registry, s);
-	hold_let_go(h, s);
+	part(h, s);
 }
 
 void
@@ -199,10 +206,11 @@ on_moved(struct journal_entry *e, enum err err)
 	change_log(c, "sync_waits", err);
 	if (sync_stopped(c->s) != SYNC_GOES_ON || err == ERR_INTERRUPTED) {
 		hold_let_go(h, c->s);
-	} else if (err == ERR_FENCED || (!err && e->release)) {
-		if (!err)
-			h->on_released(h->arg, c->due_ms);
+	} else if (err == ERR_FENCED) {
 		hold_drop(h, c->s);
+	} else if (!err && e->release) {
+		h->on_released(h->arg, c->due_ms);
+		part(h, c->s);
 	} else {
 		/* also when the wait could not be written: it is real */
 		dispatcher_put(h->dispatcher, &c->s->item, c->due_ms);
@@ -217,7 +225,7 @@ hold_wait(struct hold *h, struct sync *s, const struct hold_wait *w)
 
 	/* a retry can be asked for at once, which only the queue knows */
 	c->e.release = w->phase == PHASE_RETRY_WAIT ||
-	    w->delay_ms >= h->settings->lease_ms / 2;
+	    w->delay_ms >= h->settings->lease_ms;
 	c->e.phase = w->phase;
 	c->e.delay_ms = w->delay_ms;
 	c->e.attempt = w->attempt;
@@ -238,10 +246,9 @@ on_end_done(struct journal_entry *e, enum err err)
 
 	change_log(c, e->status == STATUS_COMPLETED ? "sync_completed"
 						    : "sync_failed", err);
-	registry_remove(h->registry, c->s);
 	if (!err)
 		h->on_ended(h->arg, c->s->sync_id);
-	hold_let_go(h, c->s);
+	part(h, c->s);
 	free(c);
 }
 

@@ -83,7 +83,7 @@ void hold_started(struct hold *h, struct sync *s);
 void hold_again(struct hold *h, struct sync *s, int64_t delay_ms);
 
 /*
- * hold_wait commits a wait: in memory when it is shorter than half a lease,
+ * hold_wait commits a wait: in memory when it is shorter than a lease,
  * else the sync is released with a not-before time.  code is NULL when
  * nothing failed; attempt is the present or next one.
  */

@@ -8,6 +8,8 @@
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/rep.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,18 +19,17 @@
 #define CONTEXTS 64
 #define THREADS 2
 
-enum slot_state { SLOT_RECEIVING, SLOT_WORKING, SLOT_SENDING };
+enum slot_state { SLOT_RECEIVING, SLOT_WORKING, SLOT_SENDING, SLOT_CLOSED };
 
 /* One context: one request at a time. */
 struct slot {
-	struct inbox *inbox;
+	_Atomic(struct inbox *) inbox; /* set once; nng carries it over */
 	nng_ctx ctx;
 	nng_aio *aio;
 	enum slot_state state;
 	nng_msg *msg;            /* the request, while it is worked on */
 	struct slot *prev, *next; /* in the queue */
 	struct hold_reply reply; /* of a cancel */
-	int64_t began_ms;
 };
 
 struct inbox {
@@ -48,22 +49,41 @@ struct inbox {
 
 /* --- nng's side -------------------------------------------------------- */
 
+/*
+ * A slot changes hands under the inbox's lock, so that who gets it sees all
+ * that who had it wrote, whatever nng does in between.
+ */
 static void
-slot_receive(struct slot *sl)
+slot_pass(struct slot *sl, enum slot_state state)
 {
-	sl->state = SLOT_RECEIVING;
-	nng_ctx_recv(sl->ctx, sl->aio);
+	struct inbox *in = sl->inbox;
+
+	pthread_mutex_lock(&in->lock);
+	sl->state = state;
+	if (state == SLOT_WORKING) {
+		DL_APPEND(in->queue, sl);
+		pthread_cond_signal(&in->wake);
+	}
+	pthread_mutex_unlock(&in->lock);
+}
+
+static enum slot_state
+slot_state(struct slot *sl)
+{
+	struct inbox *in = sl->inbox;
+	enum slot_state state;
+
+	pthread_mutex_lock(&in->lock);
+	state = sl->state;
+	pthread_mutex_unlock(&in->lock);
+	return state;
 }
 
 static void
-inbox_take(struct inbox *in, struct slot *sl, nng_msg *msg)
+slot_receive(struct slot *sl)
 {
-	sl->msg = msg;
-	sl->state = SLOT_WORKING;
-	pthread_mutex_lock(&in->lock);
-	DL_APPEND(in->queue, sl);
-	pthread_cond_signal(&in->wake);
-	pthread_mutex_unlock(&in->lock);
+	slot_pass(sl, SLOT_RECEIVING);
+	nng_ctx_recv(sl->ctx, sl->aio);
 }
 
 /* nng calls this on a thread of its own: take the message, hand it over. */
@@ -72,16 +92,18 @@ on_aio(void *arg)
 {
 	struct slot *sl = arg;
 	int rv = nng_aio_result(sl->aio);
+	bool sending = slot_state(sl) == SLOT_SENDING;
 
-	if (rv == NNG_ECLOSED || rv == NNG_ECANCELED)
-		return; /* closing */
-	if (sl->state == SLOT_RECEIVING && rv == 0) {
-		inbox_take(sl->inbox, sl, nng_aio_get_msg(sl->aio));
-		return;
-	}
-	if (sl->state == SLOT_SENDING && rv != 0)
+	if (sending && rv != 0)
 		nng_msg_free(nng_aio_get_msg(sl->aio));
-	slot_receive(sl);
+	if (rv == NNG_ECLOSED || rv == NNG_ECANCELED) {
+		slot_pass(sl, SLOT_CLOSED);
+	} else if (!sending && rv == 0) {
+		sl->msg = nng_aio_get_msg(sl->aio);
+		slot_pass(sl, SLOT_WORKING);
+	} else {
+		slot_receive(sl);
+	}
 }
 
 /* --- replies ----------------------------------------------------------- */
@@ -102,7 +124,7 @@ slot_answer(struct slot *sl, const struct message_reply *rp)
 		free(text);
 	}
 	nng_aio_set_msg(sl->aio, msg);
-	sl->state = SLOT_SENDING;
+	slot_pass(sl, SLOT_SENDING);
 	nng_ctx_send(sl->ctx, sl->aio);
 }
 
@@ -145,14 +167,14 @@ op_cancel(struct slot *sl, const struct message_request *rq)
 static void
 op_start(struct slot *sl, const struct message_request *rq)
 {
-	size_t seen =
-	    hold_claim(sl->inbox->h, rq->sync_ids, rq->n_sync_ids);
+	struct hold *h = sl->inbox->h;
+	size_t seen = hold_claim(h, rq->sync_ids, rq->n_sync_ids);
 
 	log_at(LOG_DEBUG, "hint", LOG_STR("request_id", rq->request_id),
 	    LOG_INT("ids", rq->n_sync_ids), LOG_INT("taken", seen));
 	/* what there was no room for is the scan's to find */
 	if (seen < rq->n_sync_ids)
-		sl->inbox->h->on_room(sl->inbox->h->arg);
+		h->on_room(h->arg);
 	slot_answer(sl, &(struct message_reply){ .ok = true });
 }
 
@@ -329,13 +351,10 @@ inbox_close(struct inbox *in)
 	for (int i = 0; i < in->n_slots; i++) {
 		struct slot *sl = &in->slots[i];
 
-		nng_aio_stop(sl->aio);
-		if (sl->state == SLOT_SENDING &&
-		    nng_aio_result(sl->aio) != 0)
-			nng_msg_free(nng_aio_get_msg(sl->aio));
-		nng_aio_free(sl->aio);
-		if (sl->msg)
+		nng_aio_stop(sl->aio); /* behind the last callback */
+		if (slot_state(sl) == SLOT_WORKING)
 			nng_msg_free(sl->msg);
+		nng_aio_free(sl->aio);
 	}
 	pthread_cond_destroy(&in->wake);
 	pthread_mutex_destroy(&in->lock);

@@ -357,7 +357,9 @@ log_step(const struct sync *s, const struct step *st, enum err err,
 		[STEP_DONE] = "done",
 	};
 
-	log_at(err && err != ERR_INTERRUPTED ? LOG_WARN : LOG_INFO, "step",
+	bool trouble = err && err != ERR_INTERRUPTED && err != ERR_FENCED;
+
+	log_at(trouble ? LOG_WARN : LOG_INFO, "step",
 	    LOG_STR("sync_id", s->sync_id), LOG_STR("user", s->user_id),
 	    LOG_STR("runner_id", s->term->runner_id),
 	    LOG_INT("step", s->steps), LOG_INT("ms", ms),
