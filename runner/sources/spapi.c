@@ -208,8 +208,20 @@ spapi_open(struct source **ret, const struct source_spec *spec,
 int64_t
 source_mark(const struct source *s, const char *stream)
 {
-	return s->full ? -1
-		       : json_i64(json_member(s->cursors, stream), "mark", -1);
+	const char *high = json_text(json_member(s->cursors, stream), "high");
+	int64_t ms;
+
+	return !s->full && high && window_parse(high, &ms) ? ms : -1;
+}
+
+void
+turn_mark(struct turn *t, enum spapi_stream stream, int64_t ms)
+{
+	json_object *cursor = json_object_new_object();
+	char text[WINDOW_TEXT_MAX];
+
+	json_put_text(cursor, "high", window_text(ms, text));
+	json_put_object(t->cursors, streams[stream].name, cursor);
 }
 
 int64_t

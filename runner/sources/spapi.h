@@ -161,6 +161,8 @@ void turn_fail(struct turn *t, enum failure_class class, const char *code,
 /* turn_event adds a line to the activity feed. */
 void turn_event(struct turn *t, const char *type, const char *kind,
     const char *stream, const char *message);
+/* turn_mark: earlier moments than this need not be asked for again. */
+void turn_mark(struct turn *t, enum spapi_stream stream, int64_t ms);
 /* turn_done marks the stream as done and says so. */
 void turn_done(struct turn *t, enum spapi_stream stream);
 

@@ -230,10 +230,8 @@ end_window(struct turn *t)
 	int64_t hi = json_i64(t->mine, "hi", 0);
 	int64_t mark = json_i64(t->mine, "mark", to);
 	int64_t span = json_i64(t->mine, "span", WINDOW_MOST_MS);
-	json_object *cursor = json_object_new_object();
 
-	json_put_i64(cursor, "mark", mark < to ? mark : to);
-	json_put_object(t->cursors, "orders", cursor);
+	turn_mark(t, STREAM_ORDERS, mark < to ? mark : to);
 	json_object_object_del(t->mine, "restarts");
 	if (to >= hi) {
 		forget_pages(t->mine);

@@ -77,7 +77,6 @@ static void
 keep_range(struct turn *t, const struct range *r, int64_t pages)
 {
 	int64_t span = json_i64(t->mine, "span", FIRST_SPAN_MS);
-	json_object *cursor = json_object_new_object();
 
 	if (pages > PAGES_GOOD && window_half(span) > 0)
 		span = window_half(span);
@@ -85,8 +84,7 @@ keep_range(struct turn *t, const struct range *r, int64_t pages)
 		span *= 2;
 	json_put_i64(t->mine, "span", span);
 	json_put_i64(t->mine, "at", r->to);
-	json_put_i64(cursor, "mark", r->to);
-	json_put_object(t->cursors, "transactions", cursor);
+	turn_mark(t, STREAM_TRANSACTIONS, r->to);
 	t->outcome = TURN_MORE;
 	if (r->to >= json_i64(t->mine, "hi", 0))
 		turn_done(t, STREAM_TRANSACTIONS);
