@@ -98,7 +98,7 @@ sync_show() {
 
 # sync_follow ID - a line that moves on a terminal, else a line now and then.
 sync_follow() {
-	local failures=0 line shown='' last=-9
+	local failures=0 line shown='' columns last=-9
 	STATE=running
 	while [ "$STATE" = running ]; do
 		if api GET "/api/sync/status/$1" && [ "$CODE" = 200 ]; then
@@ -116,14 +116,17 @@ sync_follow() {
 		    "% ", (.phase // ""), "  ",
 		    ([.streams[]? | select(.read > 0) | "\(.name) \(.read)"]
 		     | join(", "))] | join("")')
-		if [ -t 1 ]; then
-			printf '\r\033[K%s' "${line:0:$(($(tput cols) - 1))}"
-		elif [ "$line" != "$shown" ] && [ $((SECONDS - last)) -ge 2 ] ||
-		    [ "$STATE" != running ]; then
+		if [ "$line" = "$shown" ]; then
+			:
+		elif [ -t 1 ]; then
+			columns=$(tput cols 2>/dev/null || echo 80)
+			printf '\r\033[K%s' "${line:0:columns - 1}"
+			shown=$line
+		elif [ $((SECONDS - last)) -ge 2 ] || [ "$STATE" != running ]; then
 			say "$line"
+			shown=$line
 			last=$SECONDS
 		fi
-		shown=$line
 		[ "$STATE" != running ] || nap 0.25
 	done
 	[ ! -t 1 ] || say

@@ -256,6 +256,7 @@ part_start() {
 	fi
 	# What a killed one left would hold its port or its files.
 	strays_end "$1" || die "what is left of $1 cannot be ended"
+	find "$LOG" -name "$1*.log" -size +64M -exec mv {} {}.old \;
 	: >>"$LOG/$1.log"
 	case $1 in
 	runner-*)

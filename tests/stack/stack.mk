@@ -5,8 +5,12 @@
 
 STACK = VAR="$(VAR)" PORT="$(PORT)" SYNCLINE_BUILD="$(CURDIR)/$(B)" \
 	tests/stack/stack
-BUILD_ALL = $(MAKE) --no-print-directory \
-	$(if $(filter -j%,$(MAKEFLAGS)),,-j$$(nproc)) all
+# One of several at a time builds; the others find it done.
+BUILD_ALL = mkdir -p build && flock build/lock sh -c ' \
+	$(MAKE) -q all >/dev/null 2>&1 || { \
+	    echo "building in $(B)"; \
+	    $(MAKE) -s --no-print-directory \
+	        $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc)) all; }'
 # The shell has a USER too, but `make token` is not about that one.
 TOKEN_USER = $(if $(findstring command,$(origin USER)),$(USER))
 
