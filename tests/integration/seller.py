@@ -122,6 +122,16 @@ class Seller:
         return found
 
 
+def frozen_bound(stack, sync_id):
+    """The first moment behind a sync's order windows (the seller takes their
+    upper bound as included), from the cursor it left."""
+    return stack.query(
+        "SELECT to_char(((cursor ->> 'high')::timestamptz + interval '1 s') AT"
+        " TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+        " FROM syncline.stream_state WHERE sync_id = %s AND stream = 'orders'",
+        (sync_id,))[0][0]
+
+
 def start(stack, user, **body):
     """Starts a sync; its id."""
     answer = stack.api("POST", "/api/sync/start", user=user, json=body)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from seller import Seller, finish, start, status
+from seller import Seller, finish, frozen_bound, start, status
 from stack import wait_for
 
 
@@ -137,14 +137,6 @@ def test_6_progress_survives_a_restart(make_stack):
     # it went on from its checkpoint: not every page was asked for again
     read = done["streams"][0]["read"]
     assert read < 20000 * 1.1, "most of the work was done twice"
-
-
-def frozen_bound(stack, sync_id):
-    """The upper bound of the windows of a sync, as its cursor keeps it."""
-    return stack.query(
-        "SELECT to_char((cursor ->> 'high')::timestamptz AT TIME ZONE 'UTC',"
-        " 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') FROM syncline.stream_state"
-        " WHERE sync_id = %s AND stream = 'orders'", (sync_id,))[0][0]
 
 
 def test_7_results_are_real_counts(stack, connected):

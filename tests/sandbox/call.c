@@ -212,6 +212,8 @@ api_take(struct sandbox *sb, struct call *c, const struct route *route,
 	else if (c->access_token != NULL)
 		access = access_check(
 		    &sb->sellers, c->access_token, c->now_ms, &c->seller);
+	if (c->seller != NULL)
+		calls_of(&sb->calls, c->number, c->seller->id);
 	c->fault =
 	    faults_pick(&sb->faults, c->op, c->seller ? c->seller->id : "");
 	if (c->fault.kind == FAULT_HANG)

@@ -146,6 +146,18 @@ entry_json(struct buf *b, uint64_t n, const struct call_entry *e)
 }
 
 void
+calls_of(struct calls *cs, uint64_t n, const char *seller)
+{
+	pthread_mutex_lock(&cs->lock);
+	if (n >= cs->first) {
+		struct call_entry *e = slot(cs, n);
+
+		snprintf(e->seller, sizeof(e->seller), "%s", seller);
+	}
+	pthread_mutex_unlock(&cs->lock);
+}
+
+void
 calls_end(struct calls *cs, uint64_t n, const char *seller, int status,
     const char *fault, int64_t took_us)
 {

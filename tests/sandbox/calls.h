@@ -50,6 +50,9 @@ void calls_fini(struct calls *cs);
 uint64_t calls_begin(struct calls *cs, int64_t time_ms, enum op op,
     const char *method, const char *path, const char *query, const char *agent);
 
+/* calls_of says whose call it is, as soon as that is known. */
+void calls_of(struct calls *cs, uint64_t n, const char *seller);
+
 /* calls_end completes it, writes it to the file, if any. */
 void calls_end(struct calls *cs, uint64_t n, const char *seller, int status,
     const char *fault, int64_t took_us);
