@@ -1,309 +1,22 @@
-/*
- * serve.c - waits where it can be woken, and lets libfcgi do the rest.
- *
- * A kept connection holds its thread.  The waits for a connection and for the
- * next request on a kept one are therefore ours, not libfcgi's: so a process
- * that retires lets go of idle connections at once, and one whose threads are
- * all held gives some up when others wait in the socket's queue.
- */
+/* serve.c - a handler process: opens what threads share, watches, drains. */
 #include "fcgi/serve.h"
-#include "fcgi/dispatch.h"
 #include "fcgi/pool.h"
 #include "fcgi/runner_client.h"
+#include "fcgi/worker.h"
 #include "shared/keyring.h"
 #include "shared/log.h"
 #include "shared/vault.h"
 
-#include <errno.h>
-#include <fcgiapp.h>
-#include <fcntl.h>
 #include <nng/nng.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
 #define TICK_MS 100
 #define STEP_MS 5        /* of a drain */
 #define IDLE_MS 200      /* silence after which nginx will not miss it */
 #define PATIENCE_MS 4000 /* for nginx to close what is never silent */
-#define PEER_TIMEOUT_S 30 /* silence of nginx within one request */
-#define THREAD_STACK (1024 * 1024)
-#define DISCARD_MAX (8 * MB) /* of a body that nobody wants */
-
-enum waiting { BUSY, WAITS_ACCEPT, WAITS_KEPT, GONE };
-
-struct process;
-
-struct worker {
-	struct process *p;
-	pthread_t thread;
-	_Atomic enum waiting waiting;
-	atomic_bool let_go; /* of the connection, after what it does now */
-	atomic_llong kept_since_ms;
-	int kick_fd;  /* eventfd: look up from the wait */
-	int epoll_fd; /* the listening socket and kick_fd */
-	FCGX_Request fr;
-	struct raw_request raw;
-	struct call call;
-};
-
-struct process {
-	struct shop shop;
-	int listen_fd, tell_fd;
-	atomic_bool draining;
-	atomic_llong answered;
-	long long share; /* requests until it asks to be replaced; 0: never */
-	struct worker *workers;
-	int n_workers;
-};
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-/* --- one request ------------------------------------------------------ */
-
-static size_t
-read_body(void *arg, char *buf, size_t size)
-{
-	FCGX_Request *fr = arg;
-	int n = FCGX_GetStr(
-	    buf, size > INT32_MAX ? INT32_MAX : (int)size, fr->in);
-
-	return n > 0 ? (size_t)n : 0;
-}
-
-static void
-fill_raw(struct raw_request *raw, FCGX_Request *fr)
-{
-	const struct {
-		const char *name;
-		const char **to;
-	} params[] = {
-		{ "REQUEST_METHOD", &raw->method },
-		{ "REQUEST_URI", &raw->uri },
-		{ "REQUEST_SCHEME", &raw->scheme },
-		{ "CONTENT_TYPE", &raw->content_type },
-		{ "CONTENT_LENGTH", &raw->content_length },
-		{ "HTTP_HOST", &raw->host },
-		{ "HTTP_X_REQUEST_ID", &raw->request_id },
-		{ "HTTP_IDEMPOTENCY_KEY", &raw->idempotency_key },
-		{ "HTTP_AUTHORIZATION", &raw->authorization },
-		{ "HTTP_COOKIE", &raw->cookie },
-		{ "HTTP_X_USER_ID", &raw->gateway_user },
-		{ "HTTP_ORIGIN", &raw->origin },
-		{ "HTTP_SEC_FETCH_SITE", &raw->fetch_site },
-	};
-
-	for (size_t i = 0; i < COUNT_OF(params); i++)
-		*params[i].to = FCGX_GetParam(params[i].name, fr->envp);
-	raw->read = read_body;
-	raw->arg = fr;
-}
-
-/*
- * What is left of a body would be read as the next request's records, and a
- * client chose those bytes: it goes, or the connection does.
- */
-static void
-discard_rest(FCGX_Request *fr)
-{
-	char scrap[4096];
-	size_t n, total = 0;
-
-	while ((n = read_body(fr, scrap, sizeof scrap)) > 0) {
-		total += n;
-		if (total > DISCARD_MAX)
-			break;
-	}
-	if (n > 0 || !FCGX_HasSeenEOF(fr->in))
-		fr->keepConnection = 0;
-}
-
-static void
-tell(struct process *p, char what)
-{
-	ssize_t n = write(p->tell_fd, &what, 1);
-
-	(void)n; /* a parent that is gone is noticed elsewhere */
-}
-
-static void
-count_request(struct process *p)
-{
-	long long n = atomic_fetch_add(&p->answered, 1) + 1;
-
-	if (n == p->share)
-		tell(p, SERVE_RECYCLE);
-}
-
-static void
-serve_one(struct worker *w)
-{
-	FCGX_Request *fr = &w->fr;
-	struct call *c = &w->call;
-
-	fill_raw(&w->raw, fr);
-	dispatch(&w->p->shop, &w->raw, c);
-	discard_rest(fr);
-	FCGX_PutStr(c->head, (int)c->head_len, fr->out);
-	if (c->body_len > 0)
-		FCGX_PutStr(c->body, (int)c->body_len, fr->out);
-	call_fini(c);
-	if (atomic_exchange(&w->let_go, false))
-		fr->keepConnection = 0;
-	FCGX_Finish_r(fr);
-	count_request(w->p);
-}
-
-/* --- waiting ---------------------------------------------------------- */
-
-static void
-kick(struct worker *w)
-{
-	uint64_t one = 1;
-	ssize_t n;
-
-	atomic_store(&w->let_go, true);
-	n = write(w->kick_fd, &one, sizeof one);
-
-	(void)n; /* a full counter wakes as well */
-}
-
-static bool
-take_kick(struct worker *w)
-{
-	uint64_t count;
-
-	return read(w->kick_fd, &count, sizeof count) == sizeof count;
-}
-
-/* For the next request on a kept connection; lets go of it when kicked. */
-static void
-wait_kept(struct worker *w)
-{
-	struct pollfd fds[2] = {
-		{ .fd = w->fr.ipcFd, .events = POLLIN },
-		{ .fd = w->kick_fd, .events = POLLIN },
-	};
-
-	atomic_store(&w->kept_since_ms, now_ms());
-	atomic_store(&w->waiting, WAITS_KEPT);
-	while (poll(fds, 2, -1) < 0 && errno == EINTR)
-		;
-	atomic_store(&w->waiting, BUSY);
-	if (fds[1].revents != 0)
-		take_kick(w);
-	/* a request that is here already is still answered */
-	if (fds[0].revents == 0 && atomic_exchange(&w->let_go, false))
-		FCGX_Free(&w->fr, 1);
-}
-
-static void
-wait_accept(struct worker *w)
-{
-	struct epoll_event e;
-
-	atomic_store(&w->waiting, WAITS_ACCEPT);
-	while (epoll_wait(w->epoll_fd, &e, 1, -1) < 0 && errno == EINTR)
-		;
-	atomic_store(&w->waiting, BUSY);
-	if (take_kick(w))
-		atomic_store(&w->let_go, false);
-}
-
-/* A peer that stops in the middle of a request holds no thread for ever. */
-static void
-bound_peer(int fd)
-{
-	const struct timeval t = { .tv_sec = PEER_TIMEOUT_S };
-
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
-}
-
-/* The socket does not block, so a rival may have been faster: that is fine. */
-static bool
-accept_request(struct worker *w)
-{
-	int before = w->fr.ipcFd;
-	int rc = FCGX_Accept_r(&w->fr);
-
-	if (rc == 0) {
-		if (before < 0)
-			bound_peer(w->fr.ipcFd);
-		return true;
-	}
-	if (rc != -EAGAIN && rc != -EINTR && !atomic_load(&w->p->draining)) {
-		log_at(LOG_WARN, "accept_failed", LOG_INT("error", -rc));
-		poll(NULL, 0, 50); /* out of descriptors: others may close */
-	}
-	return false;
-}
-
-static void *
-worker_run(void *arg)
-{
-	struct worker *w = arg;
-	struct process *p = w->p;
-
-	for (;;) {
-		if (w->fr.ipcFd >= 0)
-			wait_kept(w);
-		if (w->fr.ipcFd < 0) {
-			if (atomic_load(&p->draining))
-				break;
-			wait_accept(w);
-			if (atomic_load(&p->draining))
-				break;
-		}
-		if (accept_request(w))
-			serve_one(w);
-	}
-	atomic_store(&w->waiting, GONE);
-	return NULL;
-}
-
-/* --- the process ------------------------------------------------------ */
-
-static enum err
-worker_start(struct worker *w, struct process *p)
-{
-	struct epoll_event listening = { .events = EPOLLIN | EPOLLEXCLUSIVE };
-	struct epoll_event kicked = { .events = EPOLLIN };
-	pthread_attr_t attr;
-	int rc;
-
-	*w = (struct worker){ .p = p };
-	atomic_store(&w->waiting, BUSY);
-	w->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (w->kick_fd < 0 || w->epoll_fd < 0 ||
-	    epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, p->listen_fd, &listening) ||
-	    epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->kick_fd, &kicked))
-		return ERR_IO;
-	FCGX_InitRequest(&w->fr, p->listen_fd, 0);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, THREAD_STACK);
-	rc = pthread_create(&w->thread, &attr, worker_run, w);
-	pthread_attr_destroy(&attr);
-	return rc ? ERR_NOMEM : ERR_OK;
-}
 
 /*
  * Connections wait and no thread does: some idle connection has to go.  nginx
@@ -327,7 +40,7 @@ relieve(struct process *p)
 	kicks = 1 + kept / 4;
 	for (int i = 0; i < p->n_workers && kicks > 0; i++) {
 		if (atomic_load(&p->workers[i].waiting) == WAITS_KEPT) {
-			kick(&p->workers[i]);
+			worker_kick(&p->workers[i]);
 			kicks--;
 		}
 	}
@@ -343,7 +56,7 @@ relieve(struct process *p)
 static bool
 let_one_go(struct process *p, bool gently, int64_t begin)
 {
-	int64_t now = now_ms();
+	int64_t now = worker_now_ms();
 
 	for (int i = 0; i < p->n_workers; i++) {
 		struct worker *w = &p->workers[i];
@@ -356,7 +69,7 @@ let_one_go(struct process *p, bool gently, int64_t begin)
 		    (what == BUSY ||
 			now < atomic_load(&w->kept_since_ms) + IDLE_MS))
 			continue;
-		kick(w);
+		worker_kick(w);
 		return true;
 	}
 	return false;
@@ -373,7 +86,7 @@ send_home(struct process *p)
 
 		left += what != GONE;
 		if (what == WAITS_ACCEPT)
-			kick(&p->workers[i]);
+			worker_kick(&p->workers[i]);
 	}
 	return left;
 }
@@ -383,12 +96,12 @@ static bool
 drain(struct process *p, int signal_fd, bool gently)
 {
 	struct pollfd fd = { .fd = signal_fd, .events = POLLIN };
-	int64_t begin = now_ms();
+	int64_t begin = worker_now_ms();
 	int left;
 
 	atomic_store(&p->draining, true);
 	while ((left = send_home(p)) > 0) {
-		if (now_ms() > begin + SERVE_DRAIN_MS) {
+		if (worker_now_ms() > begin + SERVE_DRAIN_MS) {
 			log_at(LOG_WARN, "drain_too_slow",
 			    LOG_INT("requests", left));
 			return false;
@@ -450,12 +163,8 @@ workers_start(struct process *p)
 static void
 workers_close(struct process *p)
 {
-	for (int i = 0; i < p->n_workers; i++) {
-		pthread_join(p->workers[i].thread, NULL);
-		FCGX_Free(&p->workers[i].fr, 1);
-		close(p->workers[i].kick_fd);
-		close(p->workers[i].epoll_fd);
-	}
+	for (int i = 0; i < p->n_workers; i++)
+		worker_close(&p->workers[i]);
 	free(p->workers);
 }
 
@@ -510,7 +219,7 @@ serve(const struct settings *s, int listen_fd, int tell_fd)
 	}
 	log_at(LOG_INFO, "handlers_up", LOG_INT("pid", getpid()),
 	    LOG_INT("threads", p.n_workers));
-	tell(&p, SERVE_READY);
+	process_tell(&p, SERVE_READY);
 	if (!watch_and_drain(&p))
 		_exit(0); /* a request hangs: the system takes the rest */
 	workers_close(&p);
