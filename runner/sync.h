@@ -55,6 +55,7 @@ struct sync {
 	struct source *source;
 	json_object *checkpoint; /* last committed, when there is no source */
 	int attempt, crash_count;
+	bool suspected;  /* its lone step here is counted already */
 	bool doubtful;   /* read the row again before the next step */
 	int db_failures; /* in a row */
 	int64_t steps;

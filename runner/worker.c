@@ -140,6 +140,27 @@ open_source(struct worker *w, struct sync *s, struct failure *why)
 	return s->ops->open(&s->source, &spec, &env, why);
 }
 
+/*
+ * A suspect steps alone, and a crash from here on is its own: that is
+ * written down before the step, once for each time a runner holds it.
+ */
+static enum err
+suspect(struct worker *w, struct sync *s)
+{
+	CLEANUP(result_clearp) PGresult *res = NULL;
+	enum err err = db_run(w->db, STMT_SYNC_SUSPECT, &res,
+	    arg_text(s->sync_id), arg_text(s->term->runner_id),
+	    arg_i64(s->epoch));
+
+	if (err)
+		return err;
+	if (PQntuples(res) == 0)
+		return ERR_FENCED;
+	s->crash_count = (int)result_i64(res, 0, "crash_count");
+	s->suspected = true;
+	return ERR_OK;
+}
+
 /* The source's checkpoint is the sync's, for when it is opened again. */
 static void
 keep_checkpoint(struct sync *s, json_object *checkpoint)
@@ -182,6 +203,7 @@ commit(struct worker *w, struct sync *s, struct step *st)
 	s->ops->committed(s->source);
 	keep_checkpoint(s, st->say.checkpoint);
 	s->crash_count = 0;
+	s->suspected = false;
 	return ERR_OK;
 }
 
@@ -379,6 +401,8 @@ prepare(struct worker *w, struct sync *s, struct failure *why)
 
 	if (!err && s->doubtful)
 		err = reread(w, s);
+	if (!err && s->item.lane == LANE_ALONE && !s->suspected)
+		err = suspect(w, s);
 	if (!err && !s->source)
 		err = open_source(w, s, why);
 	return err;

@@ -1,5 +1,6 @@
 -- sync_claim: the only way to obtain a sync.  Ids missing from the answer
--- are not ours.
+-- are not ours.  One whose owner did not hand it back is a suspect from now
+-- on (crash_count 1); only sync_suspect counts further.
 -- $1 runner_id, $2 sync ids
 -- => the whole row, started_ms (Unix time), wanted_json
 WITH due AS (
@@ -17,8 +18,8 @@ WITH due AS (
 )
 UPDATE syncline.sync_active a SET runner_id = $1,
 	lease_epoch = a.lease_epoch + 1,
-	crash_count = a.crash_count
-	    + CASE WHEN a.runner_id IS NULL THEN 0 ELSE 1 END,
+	crash_count = CASE WHEN a.runner_id IS NULL THEN a.crash_count
+	    ELSE greatest(a.crash_count, 1) END,
 	phase = CASE WHEN a.phase IN ('queued', 'rate_limited', 'retry_wait')
 	    THEN 'fetching' ELSE a.phase END,
 	message = CASE WHEN a.phase IN ('queued', 'rate_limited', 'retry_wait')
