@@ -197,6 +197,9 @@ serve(const struct settings *s, int listen_fd, int tell_fd)
 	char text[256] = "", *why = text;
 	enum err err;
 
+	/* libfcgi waits for the other side where we can do without */
+	setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "100", 1);
+	setenv("LIBFCGI_IS_AF_UNIX_KEEPER_POLL_TIMEOUT", "500", 1);
 	if (FCGX_Init() != 0)
 		return 1;
 	signal(SIGPIPE, SIG_IGN);
