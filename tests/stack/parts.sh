@@ -134,17 +134,27 @@ part_ready_postgres() {
 	"$PG_BIN/pg_isready" -q -h "$RUN/postgres" -U postgres -d postgres
 }
 
+# The seller's data follow from the moment its clock starts at.  So that one
+# started again is the same seller it was, its clock starts where it first
+# did, and is then set to the present.  A --clock of the caller's stays.
 part_start_sandbox() {
 	local -a more
 	read -ra more <<<"$SANDBOX_ARGS"
+	[ -s "$VAR/seller-clock" ] ||
+	    date -u +%Y-%m-%dT%H:%M:%SZ >"$VAR/seller-clock"
 	proc_launch sandbox '' "$SYNCLINE_BUILD/sandbox-seller" \
 	    --port "$SANDBOX_PORT" --orders 2000 --skus 300 --seed 1 \
+	    --clock "$(<"$VAR/seller-clock")" \
 	    --rate-scale "$SYNCLINE_SPAPI_RATE_SCALE" \
 	    --log "$LOG/sandbox-calls.log" "${more[@]}"
 }
 
 part_ready_sandbox() {
-	"${HTTP[@]}" -fo /dev/null "$SANDBOX_URL/_control/state" 2>/dev/null
+	"${HTTP[@]}" -fo /dev/null "$SANDBOX_URL/_control/state" 2>/dev/null ||
+	    return 1
+	case " $SANDBOX_ARGS " in *" --clock"*) return 0 ;; esac
+	"${HTTP[@]}" -fo /dev/null -d "{\"now\":\"$(date -u +%FT%TZ)\"}" \
+	    "$SANDBOX_URL/_control/clock"
 }
 
 part_start_runner() {
