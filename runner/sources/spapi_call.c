@@ -73,6 +73,16 @@ says(const json_object *e, const char *word)
 	    (code && strcasestr(code, word));
 }
 
+/* A token that ended, as opposed to one that does not open this door. */
+static bool
+says_expired(const struct http_response *r)
+{
+	CLEANUP(json_clearp) json_object *owner = NULL;
+	json_object *e = first_error(r->body, r->len, &owner);
+
+	return e && says(e, "token") && says(e, "expired");
+}
+
 static const char *
 words_of(const json_object *e)
 {
@@ -352,8 +362,12 @@ take_answer(struct source *s, const struct step_env *env, struct call *c,
 		    limits_refused(env->limits, s->account, limit,
 		        r->retry_after_ms),
 		    ret_again);
-	if (is_denial(r))
+	if (is_denial(r) && !says_expired(r))
 		return probe(s, env, c);
+	if (is_denial(r)) {
+		deny(s, c); /* a fresh token that is said to be old */
+		return ERR_OK;
+	}
 	if (r->status == 200) {
 		limits_accepted(env->limits, s->account, limit);
 		take_page(s, c, r);

@@ -428,9 +428,7 @@ transaction(json_object *o, const struct row_sink *k)
 	struct taker t = { .wrong = "" };
 	json_object *amount = take_object(&t, o, "totalAmount");
 	json_object *market = take_object(&t, o, "marketplaceDetails");
-	json_object *seller = take_object(&t, o, "sellingPartnerMetadata");
 	json_object *related = take_array(&t, o, "relatedIdentifiers");
-	const char *market_id = take_text(&t, market, "marketplaceId");
 	const char *values[COUNT_OF(transaction_columns)] = {
 		take_text(&t, o, "transactionId"),
 		take_text(&t, o, "transactionType"),
@@ -439,7 +437,7 @@ transaction(json_object *o, const struct row_sink *k)
 		take_text(&t, o, "postedDate"),
 		take_decimal(&t, amount, "currencyAmount"),
 		take_text(&t, amount, "currencyCode"),
-		market_id ? market_id : take_text(&t, seller, "marketplaceId"),
+		take_text(&t, market, "marketplaceId"),
 		related_id(related, "ORDER_ID"),
 		related_id(related, "SHIPMENT_ID"),
 		related_id(related, "FINANCIAL_EVENT_GROUP_ID"),
