@@ -49,15 +49,17 @@ struct batch {
 void
 journal_text(char *to, size_t size, const char *from)
 {
-	size_t n = strnlen(from ? from : "", size - 1);
+	size_t n;
 
-	if (n > 0)
-		memcpy(to, from, n);
+	if (!from)
+		from = "";
+	n = strnlen(from, size - 1);
+	/* no cut in the middle of a character */
+	while (n > 0 && ((unsigned char)from[n] & 0xc0) == 0x80)
+		n--;
+	memcpy(to, from, n);
 	to[n] = '\0';
-	/* a cut in a character's middle, or bytes that are not text */
-	for (size_t cut = 0; cut < 4 && n > 0 && !utf8_valid(to, n); cut++)
-		to[--n] = '\0';
-	for (size_t i = 0; !utf8_valid(to, n) && i < n; i++) {
+	for (size_t i = 0; i < n && !utf8_valid(to, n); i++) {
 		if ((unsigned char)to[i] >= 0x80)
 			to[i] = '?';
 	}
