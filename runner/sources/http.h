@@ -3,8 +3,9 @@
  *
  * A struct http belongs to one thread at a time; only http_interrupt may
  * come from another.  Connections are kept open between calls.  A call ends
- * when the peer says nothing for the timeout, however long it talks; when
- * the body is past its bound; or at once when interrupted.
+ * when the peer says nothing (not a header line, not a byte of the body) for
+ * the timeout, however long it talks; when the body is past its bound; or at
+ * once when interrupted.
  *
  * Only http and https; certificates are verified; redirects are answers like
  * any other; proxies named in the environment are not used.
