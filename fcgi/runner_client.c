@@ -11,6 +11,7 @@
 
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/req.h>
+#include <nng/supplemental/util/platform.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -109,6 +110,16 @@ peer_open(
 	}
 	*ret = p;
 	return ERR_OK;
+}
+
+/* NNG's last word on each pipe is on_pipe's: p is needed until then. */
+static void
+peer_close(struct peer *p)
+{
+	nng_close(p->socket);
+	while (atomic_load(&p->connected) > 0)
+		nng_msleep(1);
+	free(p);
 }
 
 /* The peer of an address, dialed when it is new.  NULL: not to be had. */
@@ -315,10 +326,8 @@ runner_client_close(struct runner_client *c)
 {
 	if (!c)
 		return;
-	for (int i = 0; i < c->n_peers; i++) {
-		nng_close(c->peers[i]->socket);
-		free(c->peers[i]);
-	}
+	for (int i = 0; i < c->n_peers; i++)
+		peer_close(c->peers[i]);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
 }
