@@ -265,14 +265,14 @@ crew_member(void *arg)
 	struct dispatcher_item *it;
 
 	while (dispatcher_take(c->d, &it) == ERR_OK) {
-		bool last;
+		int step;
 
 		pthread_mutex_lock(&c->lock);
-		last = ++c->steps >= ROUNDS;
+		step = ++c->steps;
 		pthread_mutex_unlock(&c->lock);
-		if (last)
+		if (step >= ROUNDS)
 			dispatcher_stop(c->d);
-		dispatcher_put(c->d, it, c->steps % 5 ? 0 : clock_ms() + 1);
+		dispatcher_put(c->d, it, step % 5 ? 0 : clock_ms() + 1);
 	}
 	return NULL;
 }
