@@ -39,8 +39,9 @@ cookie_token(const char *header)
 		if (strncmp(p, name, sizeof name - 1) == 0) {
 			t.text = p + sizeof name - 1;
 			t.len = n - (sizeof name - 1);
-			while (t.len > 0 && (t.text[t.len - 1] == ' ' ||
-						t.text[t.len - 1] == '\t'))
+			while (t.len > 0 &&
+			    (t.text[t.len - 1] == ' ' ||
+				t.text[t.len - 1] == '\t'))
 				t.len--;
 			if (t.len >= 2 && t.text[0] == '"' &&
 			    t.text[t.len - 1] == '"') {

@@ -40,13 +40,13 @@ connection_id_valid(const char *id)
 	size_t n = id ? strlen(id) : 0;
 
 	return n >= 1 && n <= 64 &&
-	    strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-		       "0123456789._-") == n;
+	    strspn(id,
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"0123456789._-") == n;
 }
 
 bool
-connection_path_id(
-    const struct req *rq, struct reply *rp, const char **ret)
+connection_path_id(const struct req *rq, struct reply *rp, const char **ret)
 {
 	const char *id = req_param(rq, "id");
 
@@ -88,11 +88,10 @@ wrong(const struct req *rq, struct reply *rp, const char *field,
 {
 	char sentence[160];
 
-	snprintf(sentence, sizeof sentence, "The field %s takes %s.", field,
-	    takes);
-	json_put_text(
-	    reply_problem(rp, rq, 400, "invalid_field", sentence), "field",
-	    field);
+	snprintf(
+	    sentence, sizeof sentence, "The field %s takes %s.", field, takes);
+	json_put_text(reply_problem(rp, rq, 400, "invalid_field", sentence),
+	    "field", field);
 	return false;
 }
 
@@ -136,9 +135,8 @@ take_provider(struct connection_form *f, struct req *rq, struct reply *rp)
 	f->provider = provider_find(name);
 	if (f->provider)
 		return true;
-	json_put_text(
-	    reply_problem(rp, rq, 400, "unknown_provider",
-		"This service cannot read from that provider."),
+	json_put_text(reply_problem(rp, rq, 400, "unknown_provider",
+			  "This service cannot read from that provider."),
 	    "field", "provider");
 	return false;
 }
@@ -159,8 +157,7 @@ take_region(struct connection_form *f, struct req *rq, struct reply *rp)
 }
 
 static bool
-take_marketplaces(
-    struct connection_form *f, struct req *rq, struct reply *rp)
+take_marketplaces(struct connection_form *f, struct req *rq, struct reply *rp)
 {
 	json_object *list = json_member(rq->body, "marketplaces");
 	const char *items[MARKETPLACES_MAX];
@@ -181,8 +178,7 @@ take_marketplaces(
 			break;
 		items[i] = json_object_get_string(v);
 		len = strlen(items[i]);
-		fine = len >= 1 && len <= MARKETPLACE_MAX &&
-		    is_plain(items[i]);
+		fine = len >= 1 && len <= MARKETPLACE_MAX && is_plain(items[i]);
 	}
 	if (!fine)
 		return wrong(rq, rp, "marketplaces",
@@ -217,8 +213,7 @@ take_settings(struct connection_form *f, struct req *rq, struct reply *rp)
 		return true;
 	if (!json_object_is_type(v, json_type_object))
 		return wrong(rq, rp, "settings", "an object");
-	f->settings =
-	    json_object_to_json_string_ext(v, JSON_C_TO_STRING_PLAIN);
+	f->settings = json_object_to_json_string_ext(v, JSON_C_TO_STRING_PLAIN);
 	if (strlen(f->settings) > SETTINGS_MAX)
 		return wrong(rq, rp, "settings", "an object of at most 64 KiB");
 	return true;
@@ -230,8 +225,9 @@ connection_form_read(
 {
 	*f = (struct connection_form){ .label = "" };
 	if (!rq->body)
-		return wrong(rq, rp, "body", "an object that says what to "
-					     "connect");
+		return wrong(rq, rp, "body",
+		    "an object that says what to "
+		    "connect");
 	return take_provider(f, rq, rp) &&
 	    take_text(rq, rp, "label", LABEL_MAX, &f->label) &&
 	    take_region(f, rq, rp) &&

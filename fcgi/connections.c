@@ -35,8 +35,8 @@ row_json(const PGresult *res, int row)
 		json_put_text(
 		    o, texts[i].key, result_text(res, row, texts[i].column));
 	json_put_bool(o, "isDefault", result_bool(res, row, "is_default"));
-	json_put_object(o, "marketplaces",
-	    parsed(result_text(res, row, "marketplaces")));
+	json_put_object(
+	    o, "marketplaces", parsed(result_text(res, row, "marketplaces")));
 	json_put_object(
 	    o, "settings", parsed(result_text(res, row, "settings")));
 	json_put_text(o, "createdAt", result_text(res, row, "created_text"));
@@ -68,8 +68,7 @@ connection_list(struct req *rq, struct reply *rp)
 static void
 not_found(const struct req *rq, struct reply *rp)
 {
-	reply_problem(
-	    rp, rq, 404, "not_found", "There is no such connection.");
+	reply_problem(rp, rq, 404, "not_found", "There is no such connection.");
 }
 
 static void
@@ -127,12 +126,12 @@ token_on_file(struct req *rq, struct reply *rp, const char *id)
 
 /* The sealed token in PostgreSQL's hex form; the caller frees it. */
 static bool
-seal_token(struct req *rq, struct reply *rp, const char *id,
-    const char *token, char **ret)
+seal_token(struct req *rq, struct reply *rp, const char *id, const char *token,
+    char **ret)
 {
-	const struct vault_context ctx = { .user = rq->who.user,
-		.connection = id,
-		.field = "refresh_token" };
+	const struct vault_context ctx = {
+		.user = rq->who.user, .connection = id, .field = "refresh_token"
+	};
 	CLEANUP(vault_bytes_wipe) struct vault_bytes sealed = { .data = NULL };
 	enum err err;
 
@@ -178,7 +177,8 @@ connection_put(struct req *rq, struct reply *rp)
 	bool created;
 	enum err err;
 
-	if (!connection_path_id(rq, rp, &id) || !connection_form_read(&f, rq, rp))
+	if (!connection_path_id(rq, rp, &id) ||
+	    !connection_form_read(&f, rq, rp))
 		return;
 	if (f.token) {
 		if (!seal_token(rq, rp, id, f.token, &sealed))

@@ -16,13 +16,13 @@ struct connection_form {
 	const char *seller_id; /* NULL: keep what is known */
 	const char *token;     /* NULL: keep the one on file */
 	struct arg is_default;
-	char *marketplaces; /* an array literal; freed by _fini */
+	char *marketplaces;   /* an array literal; freed by _fini */
 	const char *settings; /* JSON text */
 };
 
 /* False: rp says which field is wrong (400 `invalid_field`, `field`). */
-bool connection_form_read(struct connection_form *f, struct req *rq,
-    struct reply *rp) MUST_CHECK;
+bool connection_form_read(
+    struct connection_form *f, struct req *rq, struct reply *rp) MUST_CHECK;
 void connection_form_fini(struct connection_form *f);
 
 /* 1 to 64 of [A-Za-z0-9._-]; NULL is none. */

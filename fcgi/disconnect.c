@@ -115,7 +115,8 @@ answer(struct reply *rp, const char *id, const struct purge *p)
 	json_put_text(o, "connectionId", id);
 	json_put_i64(o, "removedRecords", p->removed);
 	json_put_bool(o, "done", p->done);
-	json_put_text(o, "message", p->done
+	json_put_text(o, "message",
+	    p->done
 		? "The connection is removed."
 		: "The connection is removed; repeat this to remove the rest "
 		  "of its records.");
@@ -126,8 +127,8 @@ void
 connection_delete(struct req *rq, struct reply *rp)
 {
 	const char *flag = req_param(rq, "purge"), *id;
-	bool with_records = flag &&
-	    (strcmp(flag, "1") == 0 || strcmp(flag, "true") == 0);
+	bool with_records =
+	    flag && (strcmp(flag, "1") == 0 || strcmp(flag, "true") == 0);
 	struct purge p = { .done = true };
 	bool gone = false, refused = false;
 	enum err err;
@@ -144,8 +145,8 @@ connection_delete(struct req *rq, struct reply *rp)
 	if (err)
 		reply_err(rp, rq, err);
 	else if (!gone && p.removed == 0)
-		reply_problem(rp, rq, 404, "not_found",
-		    "There is no such connection.");
+		reply_problem(
+		    rp, rq, 404, "not_found", "There is no such connection.");
 	else
 		answer(rp, id, &p);
 }

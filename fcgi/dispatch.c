@@ -19,12 +19,19 @@ reason_of(int status)
 		int status;
 		const char *words;
 	} reasons[] = {
-		{ 200, "OK" }, { 201, "Created" }, { 202, "Accepted" },
-		{ 204, "No Content" }, { 400, "Bad Request" },
-		{ 401, "Unauthorized" }, { 403, "Forbidden" },
-		{ 404, "Not Found" }, { 405, "Method Not Allowed" },
-		{ 409, "Conflict" }, { 413, "Payload Too Large" },
-		{ 414, "URI Too Long" }, { 415, "Unsupported Media Type" },
+		{ 200, "OK" },
+		{ 201, "Created" },
+		{ 202, "Accepted" },
+		{ 204, "No Content" },
+		{ 400, "Bad Request" },
+		{ 401, "Unauthorized" },
+		{ 403, "Forbidden" },
+		{ 404, "Not Found" },
+		{ 405, "Method Not Allowed" },
+		{ 409, "Conflict" },
+		{ 413, "Payload Too Large" },
+		{ 414, "URI Too Long" },
+		{ 415, "Unsupported Media Type" },
 		{ 422, "Unprocessable Content" },
 		{ 429, "Too Many Requests" },
 		{ 500, "Internal Server Error" },
@@ -78,8 +85,9 @@ add_cors(struct call *c, const struct settings *s,
 		    "Access-Control-Max-Age: 600\r\n",
 		    c->rp.allow);
 	else
-		add(c, "Access-Control-Expose-Headers: X-Request-Id, "
-		       "Retry-After, Allow\r\n");
+		add(c,
+		    "Access-Control-Expose-Headers: X-Request-Id, "
+		    "Retry-After, Allow\r\n");
 }
 
 static void
@@ -208,8 +216,8 @@ log_request(const struct call *c, const struct timespec *start)
 	    LOG_STR("route", c->rq.route ? c->rq.route->path : ""),
 	    LOG_INT("status", c->rp.status), LOG_INT("us", us),
 	    LOG_STR("user", c->rq.who.user),
-	    LOG_STR("request_id", c->rq.request_id),
-	    LOG_STR("code", code), LOG_STR("why", c->why));
+	    LOG_STR("request_id", c->rq.request_id), LOG_STR("code", code),
+	    LOG_STR("why", c->why));
 }
 
 void

@@ -28,7 +28,7 @@ struct call {
 	struct intake in;
 	struct req rq;
 	struct reply rp;
-	const char *why; /* more for the log: a static word, or NULL */
+	const char *why;          /* more for the log: a static word, or NULL */
 	char head[CALL_HEAD_MAX]; /* the answer's header, with its blank line */
 	size_t head_len;
 	const char *body; /* backed by rp; "" for HEAD and 204 */
@@ -36,8 +36,8 @@ struct call {
 };
 
 /* dispatch answers one request; c->head and c->body are set in any case. */
-void dispatch(
-    const struct shop *s, const struct raw_request *raw, struct call *c);
+void
+dispatch(const struct shop *s, const struct raw_request *raw, struct call *c);
 
 /* call_fini frees what dispatch left for the answer. */
 void call_fini(struct call *c);

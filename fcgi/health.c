@@ -38,8 +38,8 @@ health_ready(struct req *rq, struct reply *rp)
 		json_object *r = json_object_new_object();
 
 		json_put_text(r, "name", result_text(res, i, "name"));
-		json_put_text(r, "status",
-		    result_bool(res, i, "up") ? "up" : "down");
+		json_put_text(
+		    r, "status", result_bool(res, i, "up") ? "up" : "down");
 		json_object_array_add(runners, r);
 	}
 	json_put_object(o, "runners", runners);

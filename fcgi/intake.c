@@ -203,13 +203,14 @@ intake_line(struct intake *in, const struct raw_request *raw, struct req *rq,
 		return refuse(rp, rq, 400, "bad_method",
 		    "The method is not one of HTTP's.");
 	if (path_len > REQ_PATH_MAX || strlen(query) > INTAKE_QUERY_MAX)
-		return refuse(rp, rq, 414, "uri_too_long",
-		    "The address is too long.");
+		return refuse(
+		    rp, rq, 414, "uri_too_long", "The address is too long.");
 	if (path_len == 0 || uri[0] != '/' ||
 	    !percent_decode(uri, path_len, false, in->path) ||
 	    has_odd_segment(in->path))
 		return refuse(rp, rq, 400, "bad_path",
-		    "The path is not properly encoded UTF-8 text.");
+		    "The path is not percent-encoded UTF-8 without dot "
+		    "segments.");
 	if (!take_query(in, query, rq)) {
 		rq->n_params = 0;
 		return refuse(rp, rq, 400, "bad_query",
@@ -325,8 +326,7 @@ parse_body(const struct raw_request *raw, struct req *rq, struct reply *rp,
 }
 
 bool
-intake_body(
-    const struct raw_request *raw, struct req *rq, struct reply *rp)
+intake_body(const struct raw_request *raw, struct req *rq, struct reply *rp)
 {
 	size_t max = rq->route->max_body, len = 0;
 	long long stated = stated_length(raw);
@@ -339,16 +339,16 @@ intake_body(
 		return refuse(rp, rq, 400, "bad_header",
 		    "The header Content-Length is not a number.");
 	if (stated > (long long)max)
-		return refuse(rp, rq, 413, "payload_too_large",
-		    "The body is too large.");
+		return refuse(
+		    rp, rq, 413, "payload_too_large", "The body is too large.");
 	text = read_all(raw, max, stated > 0 ? (size_t)stated : 1023, &len);
 	if (!text) {
 		reply_err(rp, rq, ERR_NOMEM);
 		return false;
 	}
 	if (len > max)
-		ok = refuse(rp, rq, 413, "payload_too_large",
-		    "The body is too large.");
+		ok = refuse(
+		    rp, rq, 413, "payload_too_large", "The body is too large.");
 	else if (stated >= 0 && len != (size_t)stated)
 		ok = refuse(rp, rq, 400, "incomplete_body",
 		    "The body does not have the length it was said to have.");

@@ -51,8 +51,8 @@ struct intake {
  * ends it with a NUL; plus: '+' is a space.  False: a bad escape, bad UTF-8
  * or a control character.
  */
-bool percent_decode(
-    const char *text, size_t len, bool plus, char *out) MUST_CHECK;
+bool
+percent_decode(const char *text, size_t len, bool plus, char *out) MUST_CHECK;
 
 /*
  * intake_line fills method, path, query parameters, request id and
@@ -67,7 +67,7 @@ bool intake_line(struct intake *in, const struct raw_request *raw,
  * `payload_too_large`, 415 `unsupported_media_type`, 400 `incomplete_body`,
  * `invalid_json`.  The caller puts rq->body.
  */
-bool intake_body(const struct raw_request *raw, struct req *rq,
-    struct reply *rp) MUST_CHECK;
+bool intake_body(
+    const struct raw_request *raw, struct req *rq, struct reply *rp) MUST_CHECK;
 
 #endif

@@ -40,8 +40,8 @@ integrations_status(struct req *rq, struct reply *rp)
 	if (!err) {
 		db_pipe_run(rq->db, STMT_CONNECTION_LIST, &conns,
 		    arg_text(rq->who.user), arg_null());
-		db_pipe_run(rq->db, STMT_SYNC_LATEST, &last,
-		    arg_text(rq->who.user));
+		db_pipe_run(
+		    rq->db, STMT_SYNC_LATEST, &last, arg_text(rq->who.user));
 		err = db_pipe_end(rq->db);
 	}
 	if (err) {
@@ -59,8 +59,7 @@ integrations_status(struct req *rq, struct reply *rp)
 	json_put_bool(o, "amazon_connected", amazon);
 	json_put_bool(o, "docs_connected", false);
 	json_put_object(o, "lastSync",
-	    PQntuples(last) > 0 ? sync_json(last, 0, sync_words_of(rq))
-				: NULL);
+	    PQntuples(last) > 0 ? sync_json(last, 0, sync_words_of(rq)) : NULL);
 	json_put_object(o, "providers", list);
 	reply_json(rp, 200, o);
 }

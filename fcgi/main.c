@@ -51,8 +51,9 @@ main(int argc, char **argv)
 		return 2;
 	}
 	if (log_level_parse(s.log_level, &level) != ERR_OK) {
-		fprintf(stderr, "syncline-fcgi: SYNCLINE_LOG_LEVEL takes "
-				"error, warn, info or debug\n");
+		fprintf(stderr,
+		    "syncline-fcgi: SYNCLINE_LOG_LEVEL takes "
+		    "error, warn, info or debug\n");
 		return 2;
 	}
 	log_setup("fcgi", level, strcmp(s.log_form, "text") != 0);

@@ -18,7 +18,6 @@ bool origin_own(const struct settings *s, const struct raw_request *raw);
  * origin_may_write: a write that a cookie vouches for comes from a page of
  * ours or of a listed origin, so that no other page writes in a user's name.
  */
-bool origin_may_write(
-    const struct settings *s, const struct raw_request *raw);
+bool origin_may_write(const struct settings *s, const struct raw_request *raw);
 
 #endif

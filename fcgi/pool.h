@@ -14,8 +14,8 @@
 
 struct pool; /* opaque */
 
-#define POOL_WAIT_MS 2000  /* for a free session */
-#define POOL_AWAY_MS 200   /* how long a failed connect is remembered */
+#define POOL_WAIT_MS 2000 /* for a free session */
+#define POOL_AWAY_MS 200  /* how long a failed connect is remembered */
 
 /* settings are borrowed.  No session is made yet. */
 enum err pool_open(struct pool **ret, const struct settings *s) MUST_CHECK;

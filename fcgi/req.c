@@ -47,8 +47,9 @@ req_param_int(const struct req *rq, struct reply *rp, const char *name,
 		return true;
 	}
 	snprintf(sentence, sizeof sentence,
-	    "The parameter %s takes a whole number from %" PRId64
-	    " to %" PRId64 ".", name, min, max);
+	    "The parameter %s takes a whole number from %" PRId64 " to %" PRId64
+	    ".",
+	    name, min, max);
 	refuse(rq, rp, name, sentence);
 	return false;
 }
@@ -133,8 +134,8 @@ is_time(const char *text)
 }
 
 bool
-req_param_time(const struct req *rq, struct reply *rp, const char *name,
-    const char **ret)
+req_param_time(
+    const struct req *rq, struct reply *rp, const char *name, const char **ret)
 {
 	const char *text = req_param(rq, name);
 	char sentence[160];
@@ -145,7 +146,8 @@ req_param_time(const struct req *rq, struct reply *rp, const char *name,
 	}
 	snprintf(sentence, sizeof sentence,
 	    "The parameter %s takes a date or an RFC 3339 time, such as "
-	    "2026-01-31T12:00:00Z.", name);
+	    "2026-01-31T12:00:00Z.",
+	    name);
 	refuse(rq, rp, name, sentence);
 	return false;
 }

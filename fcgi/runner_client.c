@@ -21,8 +21,8 @@
 
 #define PEERS_MAX 32
 #define ADDRESS_MAX 256
-#define SKIP_MS 1000     /* after a silence */
-#define FRESH_MS 1000    /* how long a new dial may take to connect */
+#define SKIP_MS 1000  /* after a silence */
+#define FRESH_MS 1000 /* how long a new dial may take to connect */
 #define RECONNECT_MIN_MS 20
 #define RECONNECT_MAX_MS 500
 
@@ -89,8 +89,7 @@ peer_dial(struct peer *p)
 }
 
 static enum err
-peer_open(
-    const char *address, size_t len, bool listed, struct peer **ret)
+peer_open(const char *address, size_t len, bool listed, struct peer **ret)
 {
 	struct peer *p;
 	enum err err;
@@ -378,7 +377,8 @@ runner_cancel(struct runner_client *c, const char *address,
 		snprintf(text, text_size, "%s", rp.text ? rp.text : "");
 	} else {
 		err = rp.code && strcmp(rp.code, "not_mine") == 0
-		    ? ERR_NOT_FOUND : ERR_PEER;
+		    ? ERR_NOT_FOUND
+		    : ERR_PEER;
 	}
 	message_reply_fini(&rp);
 	return err;

@@ -37,8 +37,7 @@ void runner_hint(struct runner_client *c, const char *request_id,
  */
 enum err runner_cancel(struct runner_client *c, const char *address,
     const char *request_id, const char *user_id, const char *sync_id,
-    char *status, size_t status_size, char *text, size_t text_size)
-    MUST_CHECK;
+    char *status, size_t status_size, char *text, size_t text_size) MUST_CHECK;
 
 /* How many runners are connected now. */
 int runner_connected(struct runner_client *c);

@@ -217,8 +217,7 @@ serve(const struct settings *s, int listen_fd, int tell_fd)
 		if (p.n_workers > 0)
 			_exit(1);
 		shop_close(&p.shop);
-		return err == ERR_INVAL || err == ERR_IO ? SERVE_EXIT_SETUP
-							 : 1;
+		return err == ERR_INVAL || err == ERR_IO ? SERVE_EXIT_SETUP : 1;
 	}
 	log_at(LOG_INFO, "handlers_up", LOG_INT("pid", getpid()),
 	    LOG_INT("threads", p.n_workers));

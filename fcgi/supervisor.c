@@ -166,8 +166,8 @@ static void
 on_exit_of(struct supervisor *sv, struct slot *sl, struct child *c, int status)
 {
 	int64_t lived = now_ms() - c->since_ms;
-	bool setup = WIFEXITED(status) &&
-	    WEXITSTATUS(status) == SERVE_EXIT_SETUP;
+	bool setup =
+	    WIFEXITED(status) && WEXITSTATUS(status) == SERVE_EXIT_SETUP;
 	bool unasked = c != &sl->old && !sv->stopping;
 
 	/* a replacement that never answered: the old one stays, we try again */
@@ -175,10 +175,10 @@ on_exit_of(struct supervisor *sv, struct slot *sl, struct child *c, int status)
 
 	if (unasked)
 		log_at(LOG_ERROR, "handlers_died", LOG_INT("pid", c->pid),
-		    LOG_INT("status",
-			WIFEXITED(status) ? WEXITSTATUS(status) : -1),
-		    LOG_INT("signal",
-			WIFSIGNALED(status) ? WTERMSIG(status) : 0));
+		    LOG_INT(
+			"status", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
+		    LOG_INT(
+			"signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0));
 	child_gone(c);
 	if (!unasked)
 		return;
@@ -196,8 +196,7 @@ on_child_died(struct supervisor *sv)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		for (int i = 0; i < sv->n_slots; i++) {
 			struct slot *sl = &sv->slots[i];
-			struct child *all[] = { &sl->now, &sl->next,
-				&sl->old };
+			struct child *all[] = { &sl->now, &sl->next, &sl->old };
 
 			for (size_t k = 0; k < COUNT_OF(all); k++) {
 				if (all[k]->pid == pid)

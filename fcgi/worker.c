@@ -32,8 +32,8 @@ static size_t
 read_body(void *arg, char *buf, size_t size)
 {
 	FCGX_Request *fr = arg;
-	int n = FCGX_GetStr(
-	    buf, size > INT32_MAX ? INT32_MAX : (int)size, fr->in);
+	int n =
+	    FCGX_GetStr(buf, size > INT32_MAX ? INT32_MAX : (int)size, fr->in);
 
 	return n > 0 ? (size_t)n : 0;
 }

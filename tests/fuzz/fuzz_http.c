@@ -21,12 +21,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define MUST(what)                                                     \
-	do {                                                           \
-		if (!(what)) {                                         \
-			fprintf(stderr, "does not hold: %s\n", #what); \
-			abort();                                       \
-		}                                                      \
+#define MUST(what)                                                             \
+	do {                                                                   \
+		if (!(what)) {                                                 \
+			fprintf(stderr, "does not hold: %s\n", #what);         \
+			abort();                                               \
+		}                                                              \
 	} while (0)
 
 struct source {

@@ -71,14 +71,30 @@ test_percent_decoding_is_strict(void **state)
 	static const struct {
 		const char *text, *want;
 	} cases[] = {
-		{ "", "" }, { "abc", "abc" }, { "%41%7a", "Az" },
-		{ "%c3%a9", "\xc3\xa9" }, { "%C3%A9", "\xc3\xa9" },
-		{ "a+b", "a b" }, { "%2B", "+" }, { "%F0%9F%98%80", "\xf0\x9f\x98\x80" },
-		{ "%", NULL }, { "%4", NULL }, { "%4g", NULL }, { "%g4", NULL },
-		{ "a%", NULL }, { "%00", NULL }, { "%0a", NULL },
-		{ "%7f", NULL }, { "%c2%85", NULL }, { "%ff", NULL },
-		{ "%c3", NULL }, { "%c0%af", NULL }, { "%ed%a0%80", NULL },
-		{ "\t", NULL }, { "\xff", NULL }, { "% 1", NULL },
+		{ "", "" },
+		{ "abc", "abc" },
+		{ "%41%7a", "Az" },
+		{ "%c3%a9", "\xc3\xa9" },
+		{ "%C3%A9", "\xc3\xa9" },
+		{ "a+b", "a b" },
+		{ "%2B", "+" },
+		{ "%F0%9F%98%80", "\xf0\x9f\x98\x80" },
+		{ "%", NULL },
+		{ "%4", NULL },
+		{ "%4g", NULL },
+		{ "%g4", NULL },
+		{ "a%", NULL },
+		{ "%00", NULL },
+		{ "%0a", NULL },
+		{ "%7f", NULL },
+		{ "%c2%85", NULL },
+		{ "%ff", NULL },
+		{ "%c3", NULL },
+		{ "%c0%af", NULL },
+		{ "%ed%a0%80", NULL },
+		{ "\t", NULL },
+		{ "\xff", NULL },
+		{ "% 1", NULL },
 	};
 
 	(void)state;
@@ -107,16 +123,26 @@ test_paths_and_queries_are_judged(void **state)
 		int status;
 		const char *code;
 	} cases[] = {
-		{ "/", 200, NULL }, { "/a?b=c", 200, NULL },
-		{ "/a?", 200, NULL }, { "/a?&&b", 200, NULL },
-		{ "/a%20b", 200, NULL }, { "/a#b", 200, NULL },
-		{ "/...", 200, NULL }, { "/.a/..b", 200, NULL },
-		{ "", 400, "bad_path" }, { "a", 400, "bad_path" },
-		{ "?a", 400, "bad_path" }, { "http://h/a", 400, "bad_path" },
-		{ "/%", 400, "bad_path" }, { "/%ff", 400, "bad_path" },
-		{ "/%00", 400, "bad_path" }, { "/a/../b", 400, "bad_path" },
-		{ "/%2e%2e/b", 400, "bad_path" }, { "/./b", 400, "bad_path" },
-		{ "/a?b=%", 400, "bad_query" }, { "/a?%zz=1", 400, "bad_query" },
+		{ "/", 200, NULL },
+		{ "/a?b=c", 200, NULL },
+		{ "/a?", 200, NULL },
+		{ "/a?&&b", 200, NULL },
+		{ "/a%20b", 200, NULL },
+		{ "/a#b", 200, NULL },
+		{ "/...", 200, NULL },
+		{ "/.a/..b", 200, NULL },
+		{ "", 400, "bad_path" },
+		{ "a", 400, "bad_path" },
+		{ "?a", 400, "bad_path" },
+		{ "http://h/a", 400, "bad_path" },
+		{ "/%", 400, "bad_path" },
+		{ "/%ff", 400, "bad_path" },
+		{ "/%00", 400, "bad_path" },
+		{ "/a/../b", 400, "bad_path" },
+		{ "/%2e%2e/b", 400, "bad_path" },
+		{ "/./b", 400, "bad_path" },
+		{ "/a?b=%", 400, "bad_query" },
+		{ "/a?%zz=1", 400, "bad_query" },
 		{ "/a?b=%00", 400, "bad_query" },
 		{ "/a?b=%fe", 400, "bad_query" },
 	};
@@ -141,8 +167,8 @@ test_a_query_becomes_parameters(void **state)
 	const char *code;
 
 	(void)state;
-	assert_int_equal(line_of("/a?x=1&y=a+b%26c&&z&x=2&=v", &in, &rq, &code),
-	    200);
+	assert_int_equal(
+	    line_of("/a?x=1&y=a+b%26c&&z&x=2&=v", &in, &rq, &code), 200);
 	assert_int_equal(rq.n_params, 5);
 	assert_string_equal(req_param(&rq, "x"), "1");
 	assert_string_equal(req_param(&rq, "y"), "a b&c");
@@ -301,10 +327,12 @@ test_a_body_has_its_route_s_limit(void **state)
 		int want = max >= 100 ? 200 : 413;
 
 		assert_int_equal(body_of(text, 100, "application/json", NULL,
-				     max, &rq, &code), want);
+				     max, &rq, &code),
+		    want);
 		json_object_put(rq.body);
 		assert_int_equal(body_of(text, 100, "application/json", "100",
-				     max, &rq, &code), want);
+				     max, &rq, &code),
+		    want);
 		json_object_put(rq.body);
 	}
 	/* a route without a body does not look at one */
@@ -346,9 +374,9 @@ test_depth_is_bounded(void **state)
 static bool
 time_ok(const char *text)
 {
-	struct req rq = { .request_id = "t",
-		.params = { { "from", text } },
-		.n_params = 1 };
+	struct req rq = {
+		.request_id = "t", .params = { { "from", text } }, .n_params = 1
+	};
 	struct reply rp = { .status = 0 };
 	const char *got = NULL;
 	bool ok = req_param_time(&rq, &rp, "from", &got);
@@ -361,8 +389,8 @@ time_ok(const char *text)
 static void
 test_times_are_rfc_3339_or_dates(void **state)
 {
-	static const char *const good[] = { "2026-01-31",
-		"2024-02-29", "2026-01-31T23:59:59Z", "2026-01-31t00:00:00z",
+	static const char *const good[] = { "2026-01-31", "2024-02-29",
+		"2026-01-31T23:59:59Z", "2026-01-31t00:00:00z",
 		"2026-01-31T12:00:00.123456+05:30",
 		"2026-12-31T23:59:60-08:00" };
 	static const char *const bad[] = { "", "now", "2026-1-31", "2026-02-30",
@@ -386,10 +414,18 @@ test_numbers_have_bounds(void **state)
 		const char *text;
 		bool ok;
 	} cases[] = {
-		{ "1", true }, { "100", true }, { "0", false }, { "101", false },
-		{ "-1", false }, { "", false }, { "1.5", false },
-		{ "1e1", false }, { " 1", false }, { "+1", false },
-		{ "0x1", false }, { "99999999999999999999", false },
+		{ "1", true },
+		{ "100", true },
+		{ "0", false },
+		{ "101", false },
+		{ "-1", false },
+		{ "", false },
+		{ "1.5", false },
+		{ "1e1", false },
+		{ " 1", false },
+		{ "+1", false },
+		{ "0x1", false },
+		{ "99999999999999999999", false },
 	};
 
 	(void)state;
@@ -421,7 +457,8 @@ test_only_our_pages_write_with_a_cookie(void **state)
 		const char *public, *listed, *origin, *host, *site;
 		bool ok;
 	} cases[] = {
-		{ "https://a.example", "", "https://a.example", "x", NULL, true },
+		{ "https://a.example", "", "https://a.example", "x", NULL,
+		    true },
 		{ "https://a.example", "", "https://a.example.evil", "x", NULL,
 		    false },
 		{ "https://a.example", "", "https://A.example", "x", NULL,
@@ -526,8 +563,7 @@ test_identity_decides_before_the_body_is_read(void **state)
 	char why[128];
 
 	(void)state;
-	assert_int_equal(
-	    keyring_open(&s, &shop.keys, why, sizeof why), ERR_OK);
+	assert_int_equal(keyring_open(&s, &shop.keys, why, sizeof why), ERR_OK);
 	dispatch(&shop, &raw, c);
 	assert_int_equal(call_status(c), 401);
 	assert_int_equal(body.left, 8);

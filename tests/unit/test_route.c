@@ -29,9 +29,9 @@ sample(const char *pattern, char *out)
 static const struct route *
 find(struct req *rq, struct reply *rp, const char *method, const char *path)
 {
-	*rq = (struct req){ .method = method,
-		.path = path,
-		.request_id = "test" };
+	*rq = (struct req){
+		.method = method, .path = path, .request_id = "test"
+	};
 	*rp = (struct reply){ .status = 0 };
 	return route_find(rq, rp);
 }
@@ -98,8 +98,7 @@ test_every_row_is_whole(void **state)
 			    0);
 		if (strcmp(t[i].method, "GET") == 0)
 			assert_int_equal(t[i].max_body, 0);
-		assert_true(route_methods(
-		    t[i].path, methods, sizeof methods));
+		assert_true(route_methods(t[i].path, methods, sizeof methods));
 		assert_true(strlen(methods) < sizeof methods - 1);
 	}
 }
