@@ -149,8 +149,10 @@ static void
 no_longer_unstarted(struct hold *h, struct sync *s)
 {
 	if (!atomic_exchange(&s->started, true)) {
-		int left = atomic_fetch_sub(&h->unstarted, 1) - 1;
+		int left = atomic_fetch_sub(&h->unstarted, 1) - 1 +
+		    atomic_load(&h->claiming);
 
+		/* not for each single one: claims go better in batches */
 		if (left <= unstarted_max(h) / 2)
 			h->on_room(h->arg);
 	}
