@@ -481,7 +481,10 @@ def error_of(answer, status, code):
 
 def test_what_nginx_refuses_looks_like_every_other_answer(stack):
     big = b"x" * 70000
-    error_of(stack.api("POST", "/api/sync/start", data=big), 413, "too_large")
+    error_of(
+        stack.api("POST", "/api/sync/start", data=big),
+        413, "payload_too_large",
+    )
     error_of(stack.api("GET", "/no/such/page"), 404, "not_found")
     error_of(stack.api("GET", "/api/" + "x" * 9000), 414, "uri_too_long")
     error_of(
