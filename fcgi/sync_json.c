@@ -131,7 +131,10 @@ count_of(json_object *stream, const char *name, int64_t *ret)
 	return true;
 }
 
-/* read - repeated - rejected; null while any of them is unknown. */
+/*
+ * read - repeated - rejected; of an imported sync only that one number is
+ * known ("processed").  Null while it cannot be told.
+ */
 static json_object *
 distinct_of(json_object *streams, const char *name)
 {
@@ -140,8 +143,11 @@ distinct_of(json_object *streams, const char *name)
 
 	if (!count_of(s, "read", &seen) ||
 	    !count_of(s, "repeated", &repeated) ||
-	    !count_of(s, "rejected", &rejected))
+	    !count_of(s, "rejected", &rejected)) {
+		if (count_of(s, "processed", &seen))
+			return json_object_new_int64(seen);
 		return NULL;
+	}
 	return json_object_new_int64(seen - repeated - rejected);
 }
 

@@ -112,6 +112,8 @@ class Stack:
             PORT=str(self.port),
             STACK_TEMPLATE="1",
             LIMIT_REQ="0",
+            # as good as no limits, unless a test is about them
+            SYNCLINE_SPAPI_RATE_SCALE="1000000",
             SANDBOX_ARGS=" ".join(self._sandbox_args),
         )
         env.pop("SANDBOX_PORT", None)

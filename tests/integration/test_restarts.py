@@ -8,7 +8,8 @@ import pytest
 from seller import Seller, finish, frozen_bound, start, status
 from stack import wait_for
 
-FAST = {"SYNCLINE_START_LIMIT": 0, "SYNCLINE_LEASE_MS": 2000}
+FAST = {"SYNCLINE_START_LIMIT": 0, "SYNCLINE_LEASE_MS": 2000,
+    "SYNCLINE_SPAPI_RATE_SCALE": 1000000}
 
 
 def reached(stack, user, sync_id, percent):
