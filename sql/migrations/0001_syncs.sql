@@ -601,12 +601,15 @@ BEGIN
 	RETURN CASE WHEN n < 10000 THEN n + 1 END;
 END $$;
 
--- sync_object: the same with its times as the API writes them.
+-- sync_object: the same with its times as the API writes them.  Nothing here
+-- is volatile, or each query would work out all rows of a user before it
+-- picks the newest.
 CREATE VIEW syncline.sync_object AS
 SELECT s.*, syncline.rfc3339(s.started_at) AS started_text,
 	syncline.rfc3339(s.completed_at) AS completed_text,
-	extract(epoch FROM coalesce(s.completed_at, clock_timestamp())
-	    - s.started_at)::double precision AS duration,
+	greatest(extract(epoch FROM coalesce(s.completed_at,
+	    statement_timestamp()) - s.started_at), 0)::double precision
+	    AS duration,
 	syncline.rfc3339(CASE WHEN s.phase = 'retry_wait'
 	    AND s.status = 'running' THEN s.not_before END) AS next_retry_text,
 	CASE WHEN s.phase = 'queued' AND s.status = 'running'
