@@ -490,6 +490,9 @@ prepare(struct db *db, enum stmt id)
 	err = read_one(db, NULL);
 	if (!err)
 		db->prepared[id] = true;
+	/* prepared or not is unknown, and a second time would be an error */
+	if ((err == ERR_INTERRUPTED || err == ERR_TIMEOUT) && db->conn)
+		drop_session(db);
 	return err;
 }
 
@@ -675,6 +678,17 @@ read_slot(struct db *db, struct slot *s, int64_t deadline, enum err *first)
 	return next_result(db, &end, deadline, true);
 }
 
+/* A statement was sent to be prepared, and nobody read whether it was. */
+static bool
+prepare_unread(const struct db *db)
+{
+	for (int i = 0; i < db->n_slots; i++) {
+		if (db->slots[i].kind == SLOT_PREPARE && !db->slots[i].got)
+			return true;
+	}
+	return false;
+}
+
 static enum err
 read_slots(struct db *db, enum err *first)
 {
@@ -706,9 +720,11 @@ db_pipe_end(struct db *db)
 		err = fail_call(db, take_error(db, NULL));
 	} else {
 		err = read_slots(db, &first);
-		if (err)
+		if (err) {
 			err = fail_call(db, err);
-		else if (first)
+			if (db->conn && prepare_unread(db))
+				drop_session(db);
+		} else if (first)
 			err = fail_call(db, first);
 	}
 	for (int i = 0; i < db->n_slots; i++) {

@@ -243,11 +243,39 @@ test_array_literals_survive_hostile_texts(void **state)
 	db_close(db);
 }
 
+/* What was interrupted while it was prepared can be run again. */
+static void
+test_an_interrupted_prepare_is_forgotten(void **state)
+{
+	struct db *db;
+
+	(void)state;
+	NEED_DB();
+	db = testdb_open(5000);
+	assert_int_equal(db_connect(db), ERR_OK);
+	db_interrupt(db);
+	assert_int_equal(db_exec(db, STMT_HEALTH_CHECK, NULL, NULL, 0),
+	    ERR_INTERRUPTED);
+	db_resume(db);
+	assert_int_equal(db_exec(db, STMT_HEALTH_CHECK, NULL, NULL, 0), ERR_OK);
+	for (int i = 0; i < 2; i++) { /* unprepared, prepared */
+		assert_int_equal(db_pipe_start(db, true), ERR_OK);
+		db_pipe(db, STMT_KEYS_SWEEP, NULL, NULL, 0);
+		db_interrupt(db);
+		assert_int_equal(db_pipe_end(db), ERR_INTERRUPTED);
+		db_resume(db);
+		assert_int_equal(
+		    db_exec(db, STMT_KEYS_SWEEP, NULL, NULL, 0), ERR_OK);
+	}
+	db_close(db);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_an_interrupt_ends_a_blocked_statement),
+		cmocka_unit_test(test_an_interrupted_prepare_is_forgotten),
 		cmocka_unit_test(test_a_deadline_ends_a_blocked_statement),
 		cmocka_unit_test(
 		    test_a_lost_session_comes_back_outside_a_transaction_only),
