@@ -369,9 +369,18 @@ next_after_step(struct worker *w, struct sync *s, const struct step *st)
 	return false;
 }
 
+/* For people: what the source said, else what the database said. */
+static const char *
+text_of(const struct worker *w, enum err err, const struct failure *why)
+{
+	if (!err)
+		return "";
+	return why->message[0] ? why->message : db_error_text(w->db);
+}
+
 static void
-log_step(const struct sync *s, const struct step *st, enum err err,
-    const struct failure *why, int64_t ms)
+log_step(const struct worker *w, const struct sync *s, const struct step *st,
+    enum err err, const struct failure *why, int64_t ms)
 {
 	static const char *const outcomes[] = {
 		[STEP_MORE] = "more",
@@ -388,7 +397,7 @@ log_step(const struct sync *s, const struct step *st, enum err err,
 	    LOG_STR("outcome", err ? "error" : outcomes[st->outcome]),
 	    LOG_STR("error", err ? err_name(err) : ""),
 	    LOG_STR("code", err ? why->code : ""),
-	    LOG_STR("text", err ? why->message : ""));
+	    LOG_STR("text", text_of(w, err, why)));
 }
 
 /* --- the loop ---------------------------------------------------------- */
@@ -439,7 +448,7 @@ step_once(struct worker *w, struct sync *s)
 	s->steps++;
 	sync_step_end(s);
 	db_resume(w->db); /* an interrupt was for the step alone */
-	log_step(s, &st, err, &why, clock_ms() - began);
+	log_step(w, s, &st, err, &why, clock_ms() - began);
 	if (sync_stopped(s) != SYNC_GOES_ON)
 		hold_let_go(h, s);
 	else if (err)
