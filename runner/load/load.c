@@ -611,8 +611,10 @@ commit_pipe(struct load *l, const struct load_step *step, PGresult **ret)
 		return err;
 	db_pipe_run(l->db, STMT_FENCE_NAME, NULL, arg_text(t->runner_id),
 	    arg_i64(t->epoch));
-	for (size_t i = 0; i < l->n_batch; i++)
-		pipe_stage(l, l->batch[i]);
+	/* children first: their parents are compared as they were, which for
+	 * new ones costs a look at an index instead of at a row */
+	for (size_t i = l->n_batch; i > 0; i--)
+		pipe_stage(l, l->batch[i - 1]);
 	queue_err = pipe_quarantine(l);
 	if (queue_err) /* an impossible statement: the pipeline must not run */
 		db_pipe(l->db, STMT_FENCE_NAME, NULL, NULL, -1);

@@ -199,6 +199,15 @@ put_fresh(struct text *t, const struct load_stream *s)
 	}
 }
 
+/* A record's name in sync_seen; worked out only where it is looked up. */
+static void
+put_hash(struct text *t, const struct load_stream *s, const char *alias)
+{
+	text_str(t, "hash_record_extended(ROW(");
+	put_staged(t, s, alias, PICK_KEYS);
+	text_str(t, "), 0)");
+}
+
 static void
 put_classes(struct text *t, const struct load_stream *s)
 {
@@ -207,9 +216,7 @@ put_classes(struct text *t, const struct load_stream *s)
 	put_differs(t, s);
 	text_str(t, " AS differs, ");
 	put_fresh(t, s);
-	text_str(t, " AS fresh, hash_record_extended(ROW(");
-	put_staged(t, s, "s", PICK_KEYS);
-	text_str(t, "), 0) AS hash FROM staged s LEFT JOIN LATERAL "
+	text_str(t, " AS fresh FROM staged s LEFT JOIN LATERAL "
 		    "(SELECT * FROM ");
 	put_table(t, s);
 	text_str(t, " r WHERE ");
@@ -219,7 +226,9 @@ put_classes(struct text *t, const struct load_stream *s)
 		    "(SELECT true FROM syncline.sync_seen k WHERE k.sync_id"
 		    " = $3 AND k.stream = ");
 	text_literal(t, s->name);
-	text_str(t, " AND k.key_hash = m.hash LIMIT 1) THEN 'repeated' "
+	text_str(t, " AND k.key_hash = ");
+	put_hash(t, s, "m");
+	text_str(t, " LIMIT 1) THEN 'repeated' "
 		    "WHEN there AND differs AND fresh THEN 'updated' "
 		    "ELSE 'unchanged' END AS class FROM met m)");
 }
@@ -238,9 +247,7 @@ put_write(struct text *t, const struct load_stream *s)
 	text_str(t, ", first_sync_id, last_sync_id) SELECT $1, $2, ");
 	put_staged(t, s, "", PICK_ALL);
 	text_str(t, ", $3, $3 FROM classed WHERE fresh AND "
-		    "(NOT there OR differs) ORDER BY ");
-	put_staged(t, s, "", PICK_KEYS);
-	text_str(t, " ON CONFLICT (user_id, connection_id, ");
+		    "(NOT there OR differs) ON CONFLICT (user_id, connection_id, ");
 	put_stored(t, s, "", PICK_KEYS, false);
 	text_str(t, ") DO ");
 	for (size_t i = 0; i < s->n_columns; i++) {
@@ -297,7 +304,9 @@ put_upsert(struct text *t, const struct load_stream *s, const char *temp,
 	text_str(t, ", seen AS (INSERT INTO syncline.sync_seen "
 		    "(sync_id, stream, key_hash) SELECT $3, ");
 	text_literal(t, s->name);
-	text_str(t, ", hash FROM classed WHERE class = 'unchanged' "
+	text_str(t, ", ");
+	put_hash(t, s, "");
+	text_str(t, " FROM classed WHERE class = 'unchanged' "
 		    "ON CONFLICT DO NOTHING), n AS (SELECT count(*) AS kept, "
 		    "count(*) FILTER (WHERE class = 'inserted') AS inserted, "
 		    "count(*) FILTER (WHERE class = 'updated') AS updated, "
@@ -409,7 +418,8 @@ load_sql_snapshot(const struct load_stream *s, const char *temp,
 static void
 put_create(struct text *t, const struct load_stream *s, const char *temp)
 {
-	text_fmt(t, "CREATE TEMPORARY TABLE IF NOT EXISTS %s "
+	/* compiling plans takes longer than these run, however many rows */
+	text_fmt(t, "SET jit = off; CREATE TEMPORARY TABLE IF NOT EXISTS %s "
 		    "(row_no bigint, set_no bigint", temp);
 	for (size_t i = 0; i < s->n_columns; i++) {
 		const struct load_column *c = &s->columns[i];

@@ -6,6 +6,7 @@
 
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static const struct load_column parent_columns[] = {
 	{ .name = "order_id", .type = LOAD_TEXT, .key = true },
@@ -70,7 +71,7 @@ struct room {
 	struct db *db;
 	struct load *load;
 	struct load_target t;
-	char sync[32];
+	char sync[48];
 };
 
 static int serial;
@@ -81,7 +82,8 @@ start_sync(struct room *r, const char *user, const char *connection)
 {
 	char sql[1024];
 
-	snprintf(r->sync, sizeof r->sync, "sync-%04d", ++serial);
+	snprintf(r->sync, sizeof r->sync, "sync-%d-%04d", (int)getpid(),
+	    ++serial);
 	snprintf(sql, sizeof sql,
 	    "DELETE FROM syncline.sync_seen;"
 	    "UPDATE syncline.sync_active SET status = 'cancelled' "
@@ -632,7 +634,8 @@ test_a_commit_carries_cursor_checkpoint_and_event(void **state)
 	    "FROM syncline.sync_active WHERE connection_id = 'a' "
 	    "AND user_id = 'ann'"), 5);
 	assert_int_equal(testdb_i64(r->db, "SELECT count(*) FROM "
-	    "syncline.sync_events WHERE kind = 'k' AND message = 'text'"), 1);
+	    "syncline.sync_events JOIN syncline.sync_active USING (sync_id) "
+	    "WHERE kind = 'k' AND sync_events.message = 'text'"), 1);
 }
 
 static void
