@@ -87,8 +87,8 @@ bool dispatcher_next(
     struct dispatcher *d, int64_t now_ms, struct dispatcher_item **ret);
 
 /* dispatcher_take waits for the next item.  ERR_INTERRUPTED: stopped. */
-enum err dispatcher_take(
-    struct dispatcher *d, struct dispatcher_item **ret) MUST_CHECK;
+enum err
+dispatcher_take(struct dispatcher *d, struct dispatcher_item **ret) MUST_CHECK;
 
 /* dispatcher_stop: nothing is taken any more, and waiting workers return. */
 void dispatcher_stop(struct dispatcher *d);

@@ -122,8 +122,8 @@ change_new(struct hold *h, struct sync *s, enum journal_kind kind)
 }
 
 static void
-change_add(struct change *c, const char *message, const char *code,
-    const char *error)
+change_add(
+    struct change *c, const char *message, const char *code, const char *error)
 {
 	journal_text(c->e.message, sizeof c->e.message, message);
 	journal_text(c->e.error_code, sizeof c->e.error_code, code);
@@ -193,8 +193,8 @@ hold_drop(struct hold *h, struct sync *s)
 void
 hold_again(struct hold *h, struct sync *s, int64_t delay_ms)
 {
-	dispatcher_put(h->dispatcher, &s->item,
-	    delay_ms > 0 ? clock_ms() + delay_ms : 0);
+	dispatcher_put(
+	    h->dispatcher, &s->item, delay_ms > 0 ? clock_ms() + delay_ms : 0);
 }
 
 /* --- waits ------------------------------------------------------------- */
@@ -246,8 +246,9 @@ on_end_done(struct journal_entry *e, enum err err)
 	struct change *c = e->arg;
 	struct hold *h = c->h;
 
-	change_log(c, e->status == STATUS_COMPLETED ? "sync_completed"
-						    : "sync_failed", err);
+	change_log(c,
+	    e->status == STATUS_COMPLETED ? "sync_completed" : "sync_failed",
+	    err);
 	if (!err)
 		h->on_ended(h->arg, c->s->sync_id);
 	part(h, c->s);
@@ -386,8 +387,9 @@ hold_adopt(
 
 /* Calls fn for each held sync; it has a reference for the call. */
 static void
-for_each(struct hold *h, void (*fn)(struct hold *h, struct sync *s,
-    const void *arg), const void *arg)
+for_each(struct hold *h,
+    void (*fn)(struct hold *h, struct sync *s, const void *arg),
+    const void *arg)
 {
 	struct sync **all;
 	size_t n;

@@ -37,7 +37,7 @@ struct hold {
 	struct dispatcher *dispatcher;
 	struct journal *journal;
 	/* whoever wants to know; both called from any thread, never NULL */
-	void (*on_room)(void *arg);  /* more may be claimed */
+	void (*on_room)(void *arg); /* more may be claimed */
 	void (*on_ended)(void *arg, const char *sync_id); /* committed */
 	/* a sync was given back until then (clock_ms) */
 	void (*on_released)(void *arg, int64_t due_ms);

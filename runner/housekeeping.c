@@ -161,8 +161,8 @@ housekeeping_ended(struct housekeeping *hk, const char *sync_id)
 {
 	pthread_mutex_lock(&hk->lock);
 	if (hk->n_seen < SEEN_MAX) {
-		snprintf(hk->seen[hk->n_seen++], sizeof hk->seen[0], "%s",
-		    sync_id);
+		snprintf(
+		    hk->seen[hk->n_seen++], sizeof hk->seen[0], "%s", sync_id);
 		pthread_cond_signal(&hk->wake);
 	}
 	pthread_mutex_unlock(&hk->lock);

@@ -27,9 +27,9 @@ struct slot {
 	nng_ctx ctx;
 	nng_aio *aio;
 	enum slot_state state;
-	nng_msg *msg;            /* the request, while it is worked on */
+	nng_msg *msg;             /* the request, while it is worked on */
 	struct slot *prev, *next; /* in the queue */
-	struct hold_reply reply; /* of a cancel */
+	struct hold_reply reply;  /* of a cancel */
 };
 
 struct inbox {
@@ -147,11 +147,12 @@ on_cancelled(struct hold_reply *r, enum err err)
 	else if (err)
 		slot_refuse(sl, "unavailable");
 	else
-		slot_answer(sl, &(struct message_reply){
-		    .ok = true,
-		    .status = "cancelled",
-		    .text = "Sync cancelled by user",
-		});
+		slot_answer(sl,
+		    &(struct message_reply){
+			.ok = true,
+			.status = "cancelled",
+			.text = "Sync cancelled by user",
+		    });
 }
 
 static void
@@ -188,13 +189,14 @@ op_ping(struct slot *sl)
 		slot_refuse(sl, "unavailable");
 		return;
 	}
-	slot_answer(sl, &(struct message_reply){
-	    .ok = true,
-	    .runner_id = t->runner_id,
-	    .name = h->settings->runner_name,
-	    .version = SYNCLINE_VERSION,
-	    .active = (long long)registry_count(h->registry),
-	});
+	slot_answer(sl,
+	    &(struct message_reply){
+		.ok = true,
+		.runner_id = t->runner_id,
+		.name = h->settings->runner_name,
+		.version = SYNCLINE_VERSION,
+		.active = (long long)registry_count(h->registry),
+	    });
 }
 
 static void
@@ -290,8 +292,7 @@ open_slots(struct inbox *in)
 }
 
 enum err
-inbox_open(
-    struct inbox **ret, struct hold *h, char *why, size_t why_size)
+inbox_open(struct inbox **ret, struct hold *h, char *why, size_t why_size)
 {
 	struct inbox *in = calloc(1, sizeof *in);
 	int rv;

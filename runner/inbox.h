@@ -19,8 +19,8 @@ struct inbox; /* opaque */
  * address gets what the umask leaves of rw for all; one that a dead runner
  * left behind is replaced.  ERR_IO: *why says what is wrong.
  */
-enum err inbox_open(struct inbox **ret, struct hold *h, char *why,
-    size_t why_size) MUST_CHECK;
+enum err inbox_open(
+    struct inbox **ret, struct hold *h, char *why, size_t why_size) MUST_CHECK;
 
 /*
  * inbox_stop takes no more; answers under way may still be given, harmless

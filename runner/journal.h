@@ -23,12 +23,7 @@
 
 #define JOURNAL_BATCH_MAX 256
 
-enum journal_kind {
-	JOURNAL_CLAIM,
-	JOURNAL_MOVE,
-	JOURNAL_END,
-	JOURNAL__MAX
-};
+enum journal_kind { JOURNAL_CLAIM, JOURNAL_MOVE, JOURNAL_END, JOURNAL__MAX };
 
 /*
  * One change.  The journal borrows it until on_done, which may free it; the

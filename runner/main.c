@@ -129,8 +129,7 @@ open_hold(struct runner *r, char *why, size_t why_size)
 	if (!err)
 		err = registry_open(&h->registry);
 	if (!err)
-		err = dispatcher_open(
-		    &h->dispatcher, (int)r->settings.workers);
+		err = dispatcher_open(&h->dispatcher, (int)r->settings.workers);
 	if (!err)
 		err = journal_open(&h->journal, &r->settings, h->lease);
 	if (!err)
@@ -175,8 +174,8 @@ drain(struct runner *r)
 	if (!dispatcher_idle(
 		h->dispatcher, clock_ms() + r->settings.drain_ms)) {
 		hold_interrupt(h);
-		r->stuck = !dispatcher_idle(
-		    h->dispatcher, clock_ms() + INTERRUPT_MS);
+		r->stuck =
+		    !dispatcher_idle(h->dispatcher, clock_ms() + INTERRUPT_MS);
 	}
 	if (r->stuck)
 		log_at(LOG_WARN, "steps_stuck");
@@ -290,7 +289,8 @@ main(int argc, char **argv)
 	}
 	if (log_level_parse(r.settings.log_level, &level)) {
 		fputs("syncline-runner: SYNCLINE_LOG_LEVEL must be error, "
-		      "warn, info or debug\n", stderr);
+		      "warn, info or debug\n",
+		    stderr);
 		return 2;
 	}
 	log_setup("runner", level, strcmp(r.settings.log_form, "text") != 0);

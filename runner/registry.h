@@ -41,8 +41,8 @@ size_t registry_of_user(
  * registry_all makes an array of all syncs, references of the caller's, who
  * also frees the array.
  */
-enum err registry_all(
-    struct registry *r, struct sync ***ret, size_t *ret_n) MUST_CHECK;
+enum err
+registry_all(struct registry *r, struct sync ***ret, size_t *ret_n) MUST_CHECK;
 
 size_t registry_count(struct registry *r);
 

@@ -20,8 +20,8 @@ static const struct {
 	[FAILURE_TRANSIENT] = { VERDICT_RETRY, true, false, NULL },
 	[FAILURE_LIMITED] = { VERDICT_WAIT, true, false, NULL },
 	[FAILURE_PERMANENT] = { VERDICT_FAIL, false, false, NULL },
-	[FAILURE_RECONNECT] =
-	    { VERDICT_FAIL, false, true, "reconnect_required" },
+	[FAILURE_RECONNECT] = { VERDICT_FAIL, false, true,
+	    "reconnect_required" },
 	[FAILURE_OPERATOR] = { VERDICT_FAIL, true, false, "operator_setup" },
 };
 
@@ -56,8 +56,8 @@ another_attempt(const struct retry_state *st, const char *code,
 	struct verdict v = {
 		.kind = VERDICT_RETRY,
 		.attempt = st->attempt + 1,
-		.delay_ms = retry_delay_ms(
-		    st->base_ms, st->cap_ms, st->attempt, dice),
+		.delay_ms =
+		    retry_delay_ms(st->base_ms, st->cap_ms, st->attempt, dice),
 		.retryable = true,
 		.code = code,
 		.message = message,
@@ -105,8 +105,9 @@ retry_judge(const struct retry_state *st, enum err err,
 		if (errors[i].err == err)
 			return (struct verdict){
 				.kind = errors[i].kind,
-				.delay_ms = 20 + retry_delay_ms(DB_BASE_MS,
-				    DB_CAP_MS, st->db_failures, dice),
+				.delay_ms = 20 +
+				    retry_delay_ms(DB_BASE_MS, DB_CAP_MS,
+					st->db_failures, dice),
 			};
 	}
 	return another_attempt(st, INTERNAL_CODE, INTERNAL_TEXT, dice);

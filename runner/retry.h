@@ -23,10 +23,10 @@ enum verdict_kind {
 struct verdict {
 	enum verdict_kind kind;
 	int64_t delay_ms;
-	int attempt;       /* RETRY: the number of the next one */
-	bool retryable;    /* FAIL: whether another sync may do better */
-	bool reconnect;    /* FAIL: the connection needs its user */
-	const char *code;  /* RETRY, FAIL: borrowed from why, or static */
+	int attempt;      /* RETRY: the number of the next one */
+	bool retryable;   /* FAIL: whether another sync may do better */
+	bool reconnect;   /* FAIL: the connection needs its user */
+	const char *code; /* RETRY, FAIL: borrowed from why, or static */
 	const char *message;
 };
 
@@ -49,8 +49,8 @@ struct verdict retry_judge(const struct retry_state *st, enum err err,
  * retry_delay_ms is exponential backoff with full jitter: any time between 0
  * and base * 2^(attempt - 1), which never exceeds cap.
  */
-int64_t retry_delay_ms(
-    int64_t base_ms, int64_t cap_ms, int attempt, double dice);
+int64_t
+retry_delay_ms(int64_t base_ms, int64_t cap_ms, int attempt, double dice);
 
 /* retry_dice rolls once. */
 double retry_dice(void);

@@ -31,8 +31,9 @@ struct scan {
 	int64_t next_ms, rescue_ms, restart_ms, looked_ms;
 	int priority; /* the cursor */
 	char id[129];
-	bool more;    /* the walk is not at its end */
-	int64_t doubt_ms;    /* the trouble that was looked into */
+	bool more;        /* the walk is not at its end */
+	bool orphans;     /* a rescue found more than there was room for */
+	int64_t doubt_ms; /* the trouble that was looked into */
 	int doubt_passes;
 };
 
@@ -41,8 +42,7 @@ cursor_reset(struct scan *sc)
 {
 	sc->priority = SHRT_MAX;
 	sc->id[0] = '\0';
-	sc->restart_ms =
-	    clock_ms() + RESTART_SCANS * sc->h->settings->scan_ms;
+	sc->restart_ms = clock_ms() + RESTART_SCANS * sc->h->settings->scan_ms;
 }
 
 /* Claims ids from column sync_id; returns how many were seen to. */
@@ -88,8 +88,7 @@ walk(struct scan *sc)
 		return err;
 	seen = claim_rows(sc, res);
 	if (seen > 0) {
-		sc->priority =
-		    (int)result_i64(res, (int)seen - 1, "priority");
+		sc->priority = (int)result_i64(res, (int)seen - 1, "priority");
 		snprintf(sc->id, sizeof sc->id, "%s",
 		    result_text(res, (int)seen - 1, "sync_id"));
 	}
@@ -109,27 +108,27 @@ end_dead(struct scan *sc)
 		const char *dead = result_text(res, i, "runner_id");
 
 		log_at(LOG_INFO, "runner_dead", LOG_STR("dead", dead));
-		err = db_run(sc->db, STMT_RUNNER_END_SESSIONS, NULL,
-		    arg_text(dead));
+		err = db_run(
+		    sc->db, STMT_RUNNER_END_SESSIONS, NULL, arg_text(dead));
 	}
 	return err;
 }
 
 static enum err
-claim_orphans(struct scan *sc, bool *ret_more)
+claim_orphans(struct scan *sc)
 {
 	CLEANUP(result_clearp) PGresult *res = NULL;
 	int room = batch_room(sc);
 	enum err err;
 
-	*ret_more = room == 0;
+	sc->orphans = true; /* unknown, without room to look */
 	if (room == 0)
 		return ERR_OK;
 	err = db_run(sc->db, STMT_SYNC_ORPHANS, &res, arg_i64(room));
 	if (err)
 		return err;
 	(void)claim_rows(sc, res);
-	*ret_more = PQntuples(res) == room;
+	sc->orphans = PQntuples(res) == room;
 	return ERR_OK;
 }
 
@@ -152,8 +151,8 @@ adopt_unknown(struct scan *sc)
 	}
 	if (sc->doubt_passes == 0 || !t)
 		return ERR_OK;
-	err = db_run(sc->db, STMT_SYNC_OWNED, &res, arg_text(t->runner_id),
-	    arg_null());
+	err = db_run(
+	    sc->db, STMT_SYNC_OWNED, &res, arg_text(t->runner_id), arg_null());
 	if (err)
 		return err;
 	/* the first pass would meet what is on its way just now */
@@ -167,20 +166,17 @@ adopt_unknown(struct scan *sc)
 static enum err
 rescue(struct scan *sc)
 {
-	bool more = false;
 	enum err err = end_dead(sc);
 
 	if (!err)
-		err = claim_orphans(sc, &more);
+		err = claim_orphans(sc);
 	if (!err)
 		err = adopt_unknown(sc);
 	if (!err) {
 		pthread_mutex_lock(&sc->lock);
 		sc->rescue_asked = false;
 		pthread_mutex_unlock(&sc->lock);
-		sc->rescue_ms = clock_ms() + (more
-		    ? sc->h->settings->scan_ms
-		    : sc->h->settings->lease_ms / 2);
+		sc->rescue_ms = clock_ms() + sc->h->settings->lease_ms / 2;
 	}
 	return err;
 }
@@ -220,7 +216,7 @@ static void
 take_news(struct scan *sc, int64_t now, bool *ret_rescue, bool *ret_restart)
 {
 	pthread_mutex_lock(&sc->lock);
-	*ret_rescue = sc->rescue_asked || now >= sc->rescue_ms;
+	*ret_rescue = sc->rescue_asked || sc->orphans || now >= sc->rescue_ms;
 	*ret_restart = now >= sc->restart_ms || now >= sc->expect_ms;
 	if (now >= sc->expect_ms)
 		sc->expect_ms = INT64_MAX;
@@ -254,7 +250,7 @@ sleep_until(struct scan *sc, int64_t until)
 
 	pthread_mutex_lock(&sc->lock);
 	while (!sc->stopping && !sc->rescue_asked &&
-	    !(sc->room_told && sc->more)) {
+	    !(sc->room_told && (sc->more || sc->orphans))) {
 		/* however many are expected, a few looks a pause are enough */
 		int64_t soon = sc->looked_ms + sc->h->settings->scan_ms / 8;
 		int64_t when = sc->expect_ms > soon ? sc->expect_ms : soon;
@@ -285,7 +281,8 @@ run(void *arg)
 		if (err && err != ERR_INTERRUPTED)
 			log_at(LOG_WARN, "scan_failed",
 			    LOG_STR("error", err_name(err)),
-			    LOG_STR("text", sc->db ? db_error_text(sc->db) : ""));
+			    LOG_STR(
+				"text", sc->db ? db_error_text(sc->db) : ""));
 		if (err || !t) {
 			/* start over: what happened meanwhile is unknown */
 			sc->more = false;

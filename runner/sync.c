@@ -72,8 +72,8 @@ sync_reread(struct sync *s, const PGresult *res, int row)
 }
 
 enum err
-sync_from_row(struct sync **ret, const PGresult *res, int row,
-    const struct term *term)
+sync_from_row(
+    struct sync **ret, const PGresult *res, int row, const struct term *term)
 {
 	struct sync *s = calloc(1, sizeof *s);
 	enum err err;
@@ -117,6 +117,8 @@ sync_close_source(struct sync *s)
 	if (s->source)
 		s->ops->close(s->source);
 	s->source = NULL;
+	json_object_put(s->opened_from);
+	s->opened_from = NULL;
 }
 
 void
@@ -189,6 +191,6 @@ sync_step_end(struct sync *s)
 struct sync *
 sync_of(struct dispatcher_item *it)
 {
-	return (struct sync *)(void *)((char *)it -
-	    offsetof(struct sync, item));
+	return (
+	    struct sync *)(void *)((char *)it - offsetof(struct sync, item));
 }

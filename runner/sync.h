@@ -53,7 +53,8 @@ struct sync {
 	/* whoever took it from the dispatcher, or holds it beside it */
 	const struct source_ops *ops;
 	struct source *source;
-	json_object *checkpoint; /* last committed, when there is no source */
+	json_object *checkpoint;  /* the last committed one */
+	json_object *opened_from; /* what the source borrows */
 	int attempt, crash_count;
 	bool suspected;  /* its lone step here is counted already */
 	bool doubtful;   /* read the row again before the next step */
@@ -104,8 +105,8 @@ enum sync_stop sync_stopped(struct sync *s);
  * sync_step_begin names what interrupts the step that begins now; it
  * returns the reason to stop when there is one, and then names nothing.
  */
-enum sync_stop sync_step_begin(
-    struct sync *s, void (*interrupt)(void *arg), void *arg);
+enum sync_stop
+sync_step_begin(struct sync *s, void (*interrupt)(void *arg), void *arg);
 void sync_step_end(struct sync *s);
 
 /* sync_of gets from the dispatcher's item to the sync around it. */

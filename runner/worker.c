@@ -2,11 +2,9 @@
 #include "runner/worker.h"
 #include "runner/clock.h"
 #include "runner/retry.h"
-#include "runner/source.h"
+#include "runner/step.h"
 #include "runner/sources/http.h"
-#include "runner/sources/limits.h"
 #include "shared/db.h"
-#include "shared/json.h"
 #include "shared/log.h"
 
 #include <pthread.h>
@@ -20,9 +18,7 @@
 struct worker {
 	const struct worker_tools *tools;
 	pthread_t thread;
-	struct db *db;
-	struct load *load;
-	struct http *http;
+	struct step_tools own;
 	uint64_t term_no; /* of the session */
 };
 
@@ -40,8 +36,8 @@ interrupt(void *arg)
 {
 	struct worker *w = arg;
 
-	db_interrupt(w->db);
-	http_interrupt(w->http);
+	db_interrupt(w->own.db);
+	http_interrupt(w->own.http);
 }
 
 /* A session and a loader that carry the term's name. */
@@ -60,172 +56,15 @@ session_for(struct worker *w, const struct term *t)
 	if (w->term_no == t->no)
 		return ERR_OK;
 	w->term_no = 0;
-	load_close(w->load);
-	db_close(w->db);
-	w->load = NULL;
-	w->db = NULL;
-	err = db_open(&w->db, &o);
+	load_close(w->own.load);
+	db_close(w->own.db);
+	w->own.load = NULL;
+	w->own.db = NULL;
+	err = db_open(&w->own.db, &o);
 	if (!err)
-		err = load_open(&w->load, w->db);
+		err = load_open(&w->own.load, w->own.db);
 	if (!err)
 		w->term_no = t->no;
-	return err;
-}
-
-static struct step_env
-env_of(struct worker *w, const struct sync *s)
-{
-	return (struct step_env){
-		.settings = w->tools->hold->settings,
-		.vault = w->tools->vault,
-		.db = w->db,
-		.http = w->http,
-		.load = w->load,
-		.limits = w->tools->limits,
-		.runner_id = s->term->runner_id,
-	};
-}
-
-/* After a doubt: what the database says, or that it is not ours. */
-static enum err
-reread(struct worker *w, struct sync *s)
-{
-	CLEANUP(result_clearp) PGresult *res = NULL;
-	const char *ids[] = { s->sync_id };
-	char *array = array_text(ids, 1);
-	enum err err;
-
-	if (!array)
-		return ERR_NOMEM;
-	err = db_run(w->db, STMT_SYNC_OWNED, &res,
-	    arg_text(s->term->runner_id), arg_text(array));
-	free(array);
-	if (err)
-		return err;
-	if (PQntuples(res) == 0 ||
-	    result_i64(res, 0, "lease_epoch") != s->epoch)
-		return ERR_FENCED;
-	sync_close_source(s);
-	err = sync_reread(s, res, 0);
-	if (!err)
-		s->doubtful = false;
-	return err;
-}
-
-static enum err
-open_source(struct worker *w, struct sync *s, struct failure *why)
-{
-	const struct step_env env = env_of(w, s);
-	const struct source_spec spec = {
-		.sync_id = s->sync_id,
-		.user_id = s->user_id,
-		.connection_id = s->connection_id,
-		.request_id = s->request_id,
-		.full = s->full,
-		.wanted = s->wanted,
-		.checkpoint = s->checkpoint,
-		.started_at_ms = s->started_at_ms,
-	};
-
-	if (!s->ops)
-		s->ops = source_find(s->provider);
-	if (!s->ops) {
-		*why = (struct failure){
-			.class = FAILURE_PERMANENT,
-			.code = "unknown_provider",
-			.message = "This kind of account cannot be synced.",
-		};
-		return ERR_PEER;
-	}
-	return s->ops->open(&s->source, &spec, &env, why);
-}
-
-/*
- * A suspect steps alone, and a crash from here on is its own: that is
- * written down before the step, once for each time a runner holds it.
- */
-static enum err
-suspect(struct worker *w, struct sync *s)
-{
-	CLEANUP(result_clearp) PGresult *res = NULL;
-	enum err err = db_run(w->db, STMT_SYNC_SUSPECT, &res,
-	    arg_text(s->sync_id), arg_text(s->term->runner_id),
-	    arg_i64(s->epoch));
-
-	if (err)
-		return err;
-	if (PQntuples(res) == 0)
-		return ERR_FENCED;
-	s->crash_count = (int)result_i64(res, 0, "crash_count");
-	s->suspected = true;
-	return ERR_OK;
-}
-
-/* The source's checkpoint is the sync's, for when it is opened again. */
-static void
-keep_checkpoint(struct sync *s, json_object *checkpoint)
-{
-	if (!checkpoint)
-		return;
-	json_object_put(s->checkpoint);
-	s->checkpoint = json_object_get(checkpoint);
-}
-
-/* --- one step ---------------------------------------------------------- */
-
-static void
-step_clear(struct step *st)
-{
-	json_object_put(st->say.checkpoint);
-	json_object_put(st->say.notes);
-	json_object_put(st->say.cursors);
-	json_object_put(st->say.events);
-}
-
-static enum err
-commit(struct worker *w, struct sync *s, struct step *st)
-{
-	struct load_result done = { .streams = NULL };
-	enum err err;
-
-	if (st->empty) {
-		load_abort(w->load);
-		return ERR_OK;
-	}
-	if (!st->say.phase)
-		st->say.phase = phase_name(PHASE_FETCHING);
-	if (!st->say.message)
-		st->say.message = "Syncing";
-	err = load_commit(w->load, &st->say, &done);
-	if (err)
-		return err;
-	json_object_put(done.streams);
-	s->ops->committed(s->source);
-	keep_checkpoint(s, st->say.checkpoint);
-	s->crash_count = 0;
-	s->suspected = false;
-	return ERR_OK;
-}
-
-static enum err
-perform(struct worker *w, struct sync *s, struct step *st, struct failure *why)
-{
-	const struct step_env env = env_of(w, s);
-	const struct load_target target = {
-		.user_id = s->user_id,
-		.connection_id = s->connection_id,
-		.sync_id = s->sync_id,
-		.runner_id = s->term->runner_id,
-		.epoch = s->epoch,
-	};
-	enum err err = load_begin(w->load, &target);
-
-	if (!err)
-		err = s->ops->step(s->source, &env, st, why);
-	if (!err)
-		err = commit(w, s, st);
-	if (err)
-		load_abort(w->load);
 	return err;
 }
 
@@ -270,12 +109,12 @@ retry(struct worker *w, struct sync *s, const struct verdict *v)
 static void
 mark_reconnect(struct worker *w, struct sync *s)
 {
-	enum err err = db_run(w->db, STMT_CONNECTION_MARK, NULL,
+	enum err err = db_run(w->own.db, STMT_CONNECTION_MARK, NULL,
 	    arg_text(s->user_id), arg_text(s->connection_id),
 	    arg_text("reconnect_required"), arg_null());
 
 	if (!err)
-		err = db_run(w->db, STMT_SYNC_EVENT_ADD, NULL,
+		err = db_run(w->own.db, STMT_SYNC_EVENT_ADD, NULL,
 		    arg_text(s->sync_id), arg_text(s->user_id),
 		    arg_text("warning"), arg_text("reconnect_required"),
 		    arg_text("The account has to be connected again."),
@@ -375,7 +214,7 @@ text_of(const struct worker *w, enum err err, const struct failure *why)
 {
 	if (!err)
 		return "";
-	return why->message[0] ? why->message : db_error_text(w->db);
+	return why->message[0] ? why->message : db_error_text(w->own.db);
 }
 
 static void
@@ -392,8 +231,8 @@ log_step(const struct worker *w, const struct sync *s, const struct step *st,
 
 	log_at(trouble ? LOG_WARN : LOG_INFO, "step",
 	    LOG_STR("sync_id", s->sync_id), LOG_STR("user", s->user_id),
-	    LOG_STR("runner_id", s->term->runner_id),
-	    LOG_INT("step", s->steps), LOG_INT("ms", ms),
+	    LOG_STR("runner_id", s->term->runner_id), LOG_INT("step", s->steps),
+	    LOG_INT("ms", ms),
 	    LOG_STR("outcome", err ? "error" : outcomes[st->outcome]),
 	    LOG_STR("error", err ? err_name(err) : ""),
 	    LOG_STR("code", err ? why->code : ""),
@@ -401,21 +240,6 @@ log_step(const struct worker *w, const struct sync *s, const struct step *st,
 }
 
 /* --- the loop ---------------------------------------------------------- */
-
-/* Everything before the step itself; a source may be opened. */
-static enum err
-prepare(struct worker *w, struct sync *s, struct failure *why)
-{
-	enum err err = db_connect(w->db);
-
-	if (!err && s->doubtful)
-		err = reread(w, s);
-	if (!err && s->item.lane == LANE_ALONE && !s->suspected)
-		err = suspect(w, s);
-	if (!err && !s->source)
-		err = open_source(w, s, why);
-	return err;
-}
 
 /* Performs one step; true: the same sync may step again at once. */
 static bool
@@ -428,14 +252,14 @@ step_once(struct worker *w, struct sync *s)
 	bool again = false;
 	enum err err;
 
-	db_resume(w->db);
-	http_resume(w->http);
+	db_resume(w->own.db);
+	http_resume(w->own.http);
 	if (sync_step_begin(s, interrupt, w) != SYNC_GOES_ON) {
 		hold_let_go(h, s);
 		return false;
 	}
 	hold_started(h, s);
-	err = prepare(w, s, &why);
+	err = step_prepare(&w->own, s, &why);
 	if (!err && s->item.lane == LANE_SHORT && lane_of(s) == LANE_LONG) {
 		/* known only now: it waits for a place among the long ones */
 		s->item.lane = LANE_LONG;
@@ -444,10 +268,10 @@ step_once(struct worker *w, struct sync *s)
 		return false;
 	}
 	if (!err)
-		err = perform(w, s, &st, &why);
+		err = step_perform(&w->own, s, &st, &why);
 	s->steps++;
 	sync_step_end(s);
-	db_resume(w->db); /* an interrupt was for the step alone */
+	db_resume(w->own.db); /* an interrupt was for the step alone */
 	log_step(w, s, &st, err, &why, clock_ms() - began);
 	if (sync_stopped(s) != SYNC_GOES_ON)
 		hold_let_go(h, s);
@@ -502,9 +326,14 @@ workers_open(struct workers **ret, const struct worker_tools *tools)
 		struct worker *w = &ws->each[ws->n];
 
 		w->tools = &ws->tools;
-		err = http_open(&w->http, set->source_timeout_ms);
+		w->own = (struct step_tools){
+			.settings = set,
+			.vault = tools->vault,
+			.limits = tools->limits,
+		};
+		err = http_open(&w->own.http, set->source_timeout_ms);
 		if (!err && pthread_create(&w->thread, NULL, run, w) != 0) {
-			http_close(w->http);
+			http_close(w->own.http);
 			err = ERR_NOMEM;
 		}
 		if (err) {
@@ -527,9 +356,9 @@ workers_close(struct workers *ws)
 		struct worker *w = &ws->each[i];
 
 		pthread_join(w->thread, NULL);
-		load_close(w->load);
-		db_close(w->db);
-		http_close(w->http);
+		load_close(w->own.load);
+		db_close(w->own.db);
+		http_close(w->own.http);
 	}
 	free(ws);
 }

@@ -25,8 +25,8 @@ struct worker_tools {
 };
 
 /* workers_open starts settings->workers threads. */
-enum err workers_open(
-    struct workers **ret, const struct worker_tools *tools) MUST_CHECK;
+enum err
+workers_open(struct workers **ret, const struct worker_tools *tools) MUST_CHECK;
 
 /* workers_close waits for the threads; stop the dispatcher before. */
 void workers_close(struct workers *w);

@@ -44,8 +44,7 @@ static void
 put_new(struct dispatcher *d, struct thing *t, const char *user,
     const char *name, int priority, enum lane lane)
 {
-	dispatcher_put(
-	    d, &thing_join(d, t, user, name, priority, lane)->it, 0);
+	dispatcher_put(d, &thing_join(d, t, user, name, priority, lane)->it, 0);
 }
 
 static void
@@ -115,8 +114,10 @@ test_waits_end_in_their_order(void **state)
 	(void)state;
 	assert_int_equal(dispatcher_open(&d, 8), ERR_OK);
 	for (int i = 0; i < 6; i++)
-		dispatcher_put(d, &thing_join(d, &t[i], names[i], names[i], 1,
-		    LANE_SHORT)->it, due[i]);
+		dispatcher_put(d,
+		    &thing_join(d, &t[i], names[i], names[i], 1, LANE_SHORT)
+			 ->it,
+		    due[i]);
 	assert_int_equal(dispatcher_due(d, &t[2].it), 40);
 	assert_null(next_name(d, 9));
 	assert_string_equal(next_name(d, 10), "10");
@@ -229,8 +230,8 @@ test_100000_are_quick(void **state)
 	assert_int_equal(dispatcher_open(&d, 8), ERR_OK);
 	for (int i = 0; i < MANY; i++) {
 		snprintf(user, sizeof user, "user-%d", i % USERS);
-		thing_join(d, &t[i], user, "x", i % 4, i % 7 ? LANE_SHORT
-							     : LANE_LONG);
+		thing_join(
+		    d, &t[i], user, "x", i % 4, i % 7 ? LANE_SHORT : LANE_LONG);
 		dispatcher_put(d, &t[i].it, i % 2 ? 0 : 1 + (i * 7919L) % MANY);
 	}
 	dispatcher_count(d, &c);
@@ -287,8 +288,8 @@ test_no_wake_is_lost_among_threads(void **state)
 	(void)state;
 	assert_int_equal(dispatcher_open(&c.d, THREADS), ERR_OK);
 	for (int i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_create(
-		    &threads[i], NULL, crew_member, &c), 0);
+		assert_int_equal(
+		    pthread_create(&threads[i], NULL, crew_member, &c), 0);
 	for (int i = 0; i < 20; i++)
 		put_new(c.d, &t[i], i % 2 ? "ann" : "bob", "x", i % 4,
 		    (enum lane)(i % LANE__MAX));

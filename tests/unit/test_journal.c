@@ -49,8 +49,8 @@ bench_open(struct bench *b)
 	b->s.runner_dir = b->dir;
 	b->s.runner_name = "journal";
 	b->db = testdb_open(10000);
-	testdb_sql(b->db,
-	    "UPDATE syncline.sync_active SET status = 'cancelled'");
+	testdb_sql(
+	    b->db, "UPDATE syncline.sync_active SET status = 'cancelled'");
 	assert_int_equal(
 	    lease_open(&b->lease, &b->s, &ev, why, sizeof why), ERR_OK);
 	assert_int_equal(lease_start(b->lease), ERR_OK);
@@ -166,9 +166,11 @@ test_a_life_in_entries(void **state)
 	    answer(ask(&b, &a, JOURNAL_MOVE, "j1", 2)), ERR_FENCED);
 	assert_int_equal(answer(ask(&b, &a, JOURNAL_END, "j1", 1)), ERR_OK);
 	assert_int_equal(answer(ask(&b, &a, JOURNAL_END, "j1", 1)), ERR_FENCED);
-	assert_int_equal(testdb_i64(b.db, "SELECT count(*) FROM "
-	    "syncline.sync_history WHERE sync_id = 'j1' "
-	    "AND status = 'cancelled'"), 1);
+	assert_int_equal(testdb_i64(b.db,
+			     "SELECT count(*) FROM "
+			     "syncline.sync_history WHERE sync_id = 'j1' "
+			     "AND status = 'cancelled'"),
+	    1);
 	bench_close(&b);
 }
 
@@ -208,8 +210,8 @@ test_a_batch_loses_only_what_is_fenced(void **state)
 		assert_int_equal(
 		    answer(&a[N + i]), ended ? ERR_FENCED : ERR_OK);
 	}
-	assert_int_equal(testdb_i64(b.db,
-	    "SELECT count(*) FROM syncline.sync_active"), 0);
+	assert_int_equal(
+	    testdb_i64(b.db, "SELECT count(*) FROM syncline.sync_active"), 0);
 	bench_close(&b);
 	free(a);
 }
@@ -275,10 +277,12 @@ test_a_lost_session_loses_no_entry(void **state)
 		assert_int_equal(answer(&a[i]), ERR_OK);
 		assert_int_equal(a[i].rows, 1);
 	}
-	assert_int_equal(testdb_i64(b.db, "SELECT count(*) FROM "
-	    "syncline.sync_active WHERE lease_epoch = 1"), N);
-	testdb_sql(b.db,
-	    "UPDATE syncline.sync_active SET status = 'cancelled'");
+	assert_int_equal(testdb_i64(b.db,
+			     "SELECT count(*) FROM "
+			     "syncline.sync_active WHERE lease_epoch = 1"),
+	    N);
+	testdb_sql(
+	    b.db, "UPDATE syncline.sync_active SET status = 'cancelled'");
 	bench_close(&b);
 	free(a);
 }
@@ -311,7 +315,9 @@ test_texts_become_utf8(void **state)
 	assert_string_equal(to, "short");
 	journal_text(to, sizeof to, "123456\xc3\xa4");
 	assert_string_equal(to, "123456"); /* no half character */
-	journal_text(to, sizeof to, "\xff\xfe" "ab cd");
+	journal_text(to, sizeof to,
+	    "\xff\xfe"
+	    "ab cd");
 	assert_string_equal(to, "??ab cd");
 }
 

@@ -96,7 +96,9 @@ test_later_versions_are_understood(void **state)
 
 	(void)state;
 	assert_int_equal(decode("{\"v\":7,\"op\":\"start\",\"syncIds\":[],"
-				"\"mood\":{\"x\":[1]}}", &rq), ERR_OK);
+				"\"mood\":{\"x\":[1]}}",
+			     &rq),
+	    ERR_OK);
 	assert_int_equal(rq.op, MESSAGE_START);
 	message_request_fini(&rq);
 	assert_int_equal(decode("{\"v\":2,\"op\":\"dance\"}", &rq), ERR_OK);
@@ -108,9 +110,20 @@ static void
 test_bad_requests_are_refused(void **state)
 {
 	static const char *const bad[] = {
-		"", " ", "null", "[]", "7", "\"x\"", "{}", "{", "{}x",
-		"{\"v\":0,\"op\":\"ping\"}", "{\"v\":\"1\",\"op\":\"ping\"}",
-		"{\"op\":\"ping\"}", "{\"v\":1}", "{\"v\":1,\"op\":7}",
+		"",
+		" ",
+		"null",
+		"[]",
+		"7",
+		"\"x\"",
+		"{}",
+		"{",
+		"{}x",
+		"{\"v\":0,\"op\":\"ping\"}",
+		"{\"v\":\"1\",\"op\":\"ping\"}",
+		"{\"op\":\"ping\"}",
+		"{\"v\":1}",
+		"{\"v\":1,\"op\":7}",
 		"{\"v\":1,\"op\":null}",
 		"{\"v\":1,\"op\":\"cancel\"}",
 		"{\"v\":1,\"op\":\"cancel\",\"userId\":\"u\"}",
@@ -150,8 +163,8 @@ test_limits_hold(void **state)
 
 	memset(big, ' ', MESSAGE_MAX + 1);
 	memcpy(big, "{\"v\":1,\"op\":\"ping\"}", 19);
-	assert_int_equal(message_request_decode(
-	    big, MESSAGE_MAX + 1, &rq), ERR_TOO_LARGE);
+	assert_int_equal(
+	    message_request_decode(big, MESSAGE_MAX + 1, &rq), ERR_TOO_LARGE);
 	assert_int_equal(message_request_decode(big, MESSAGE_MAX, &rq), ERR_OK);
 	message_request_fini(&rq);
 
