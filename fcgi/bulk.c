@@ -12,7 +12,6 @@
 #define USERS_MAX 100000
 #define CHUNK_MAX 250 /* users a transaction, and ids a hint */
 #define ROUNDS_MAX 3
-#define PRIORITY 1 /* normal */
 
 /* Users of one transaction; told ones leave it. */
 struct chunk {
@@ -133,7 +132,7 @@ start_round(struct req *rq, struct chunk *c, json_object *results)
 
 	if (!err)
 		err = db_run(rq->db, STMT_SYNC_START_BULK, &made, arg_text(ids),
-		    arg_text(users), arg_i64(PRIORITY),
+		    arg_text(users), arg_i64(PRIORITY_NORMAL),
 		    arg_text(rq->request_id),
 		    arg_i64(rq->settings->retry_attempts));
 	if (err)

@@ -278,9 +278,13 @@ retry_now(struct req *rq, struct reply *rp, const PGresult *found)
 static void
 retry_ended(struct req *rq, struct reply *rp, const PGresult *found)
 {
+	int before = (int)result_i64(found, 0, "priority");
 	struct start_options options = {
 		.connection_id = result_text(found, 0, "connection_id"),
-		.priority = (int)result_i64(found, 0, "priority"),
+		/* what an administrator granted was for that one sync */
+		.priority = before > PRIORITY_NORMAL && !rq->who.admin
+		    ? PRIORITY_NORMAL
+		    : before,
 		.mode = result_text(found, 0, "mode"),
 		/* the array as the server wrote it */
 		.streams = (char *)result_text(found, 0, "wanted"),

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #define STREAMS_MAX 32
-#define USER_PRIORITY_MAX 1 /* normal */
 
 /* The streams a sync can be asked for by name. */
 static const char *const streams[] = { "orders", "inventory", "transactions" };
@@ -64,7 +63,7 @@ read_priority(const struct req *rq, struct reply *rp, json_object *v,
 		    "The field priority must be low, normal, high or urgent.");
 		return false;
 	}
-	if (o->priority > USER_PRIORITY_MAX && !rq->who.admin) {
+	if (o->priority > PRIORITY_NORMAL && !rq->who.admin) {
 		json_object *p =
 		    reply_problem(rp, rq, 403, "priority_not_allowed",
 			"Only an administrator may start a sync with this "
@@ -168,7 +167,8 @@ bool
 start_options_read(
     const struct req *rq, struct reply *rp, struct start_options *ret)
 {
-	struct start_options o = { .priority = 1, .mode = modes[0] };
+	struct start_options o = { .priority = PRIORITY_NORMAL,
+		.mode = modes[0] };
 
 	for (size_t i = 0; i < COUNT_OF(fields); i++) {
 		json_object *v = json_member(rq->body, fields[i].name);

@@ -7,6 +7,8 @@
 #include "fcgi/req.h"
 #include <stdbool.h>
 
+#define PRIORITY_NORMAL 1 /* what users get at most; more is for admins */
+
 struct start_options {
 	const char *connection_id; /* borrowed from the body; NULL: default */
 	int priority;

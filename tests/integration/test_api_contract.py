@@ -250,8 +250,12 @@ def test_what_is_asked_for_is_what_is_done(client, stack, connected):
     assert sync["inventoryCount"] == 12 or sync["inventoryCount"] > 0
     body = client.post(START, connected, role="admin",
         json={"priority": "urgent", "streams": ["orders"]})
-    assert client.get(f"/api/sync/status/{body['syncId']}",
-        connected)["priority"] == "urgent"
+    sync = finish(stack, connected, body["syncId"])
+    assert sync["priority"] == "urgent"
+    # which was granted for that one only
+    again = client.post(f"/api/sync/retry/{body['syncId']}", connected)
+    assert client.get(f"/api/sync/status/{again['syncId']}",
+        connected)["priority"] == "normal"
 
 
 # Force, force-clear, retry, keys.
