@@ -418,8 +418,16 @@ load_sql_snapshot(const struct load_stream *s, const char *temp,
 static void
 put_create(struct text *t, const struct load_stream *s, const char *temp)
 {
-	/* compiling plans takes longer than these run, however many rows */
-	text_fmt(t, "SET jit = off; CREATE TEMPORARY TABLE IF NOT EXISTS %s "
+	/*
+	 * For the session, while at it: compiling a plan takes longer than
+	 * these run, however many rows; and of the compressions for long
+	 * values, where there is a choice, the quicker one.
+	 */
+	text_str(t, "SET jit = off; SELECT set_config("
+		    "'default_toast_compression', 'lz4', false) "
+		    "FROM pg_settings WHERE name = "
+		    "'default_toast_compression' AND 'lz4' = ANY (enumvals); ");
+	text_fmt(t, "CREATE TEMPORARY TABLE IF NOT EXISTS %s "
 		    "(row_no bigint, set_no bigint", temp);
 	for (size_t i = 0; i < s->n_columns; i++) {
 		const struct load_column *c = &s->columns[i];

@@ -322,10 +322,6 @@ give_up_claim(const struct lwa *w, const struct step_env *env,
 
 	ignored = db_run(env->db, STMT_TOKEN_RELEASE, NULL, arg_text(w->user),
 	    arg_text(w->connection), arg_text(env->runner_id));
-	if (err == ERR_PEER && why->class == FAILURE_RECONNECT)
-		ignored = db_run(env->db, STMT_CONNECTION_MARK, NULL,
-		    arg_text(w->user), arg_text(w->connection),
-		    arg_text("reconnect_required"), arg_null());
 	(void)ignored; /* a claim ends by itself */
 	if (err == ERR_PEER) {
 		const char *code = why->code, *text = why->message;
