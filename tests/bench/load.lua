@@ -1,10 +1,10 @@
 -- load.lua: requests for wrk, each with the token of the next user.
 -- wrk ... -s load.lua -- METHOD PATH TOKENFILE
-local number = 0
+local threads = 0
 
 function setup(thread)
-	thread:set("number", number)
-	number = number + 1
+	thread:set("number", threads)
+	threads = threads + 1
 end
 
 function init(args)
