@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import re
 import subprocess
 import threading
 import time
@@ -324,7 +325,8 @@ def test_1000_starts_and_cancels_leave_nothing_behind(make_stack):
     assert after.files <= before.files + 2  # a kept connection each
     assert after.threads <= before.threads
     assert after.sessions <= before.sessions
-    assert after.pages <= before.pages + 1024  # 4 MB
+    if not re.search("address|thread", BUILD.name):  # their own memory grows
+        assert after.pages <= before.pages + 1024  # 4 MB
     with line(stack) as runner:
         wait_for(lambda: runner.ask({"op": "ping"})["active"] == 0)
     # whom a cancel hit does not show in whoever came next
