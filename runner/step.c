@@ -1,5 +1,6 @@
 /* step.c - the doubt, the suspicion, the source, the rows, the commit. */
 #include "runner/step.h"
+#include "shared/log.h"
 #include "shared/status.h"
 
 #include <stdlib.h>
@@ -77,6 +78,20 @@ open_source(const struct step_tools *t, struct sync *s, struct failure *why)
 	return err;
 }
 
+void
+step_event(const struct step_tools *t, const struct sync *s, const char *type,
+    const char *kind, const char *message, json_object *data)
+{
+	enum err err = db_run(t->db, STMT_SYNC_EVENT_ADD, NULL,
+	    arg_text(s->sync_id), arg_text(s->user_id), arg_text(type),
+	    arg_text(kind), arg_text(message),
+	    arg_text(data ? json_object_to_json_string(data) : NULL));
+
+	if (err)
+		log_at(LOG_WARN, "event_lost", LOG_STR("sync_id", s->sync_id),
+		    LOG_STR("kind", kind), LOG_STR("error", err_name(err)));
+}
+
 /*
  * A suspect steps alone, and a crash from here on is its own: that is
  * written down before the step, once for each time a runner holds it.
@@ -95,6 +110,8 @@ suspect(const struct step_tools *t, struct sync *s)
 		return ERR_FENCED;
 	s->crash_count = (int)result_i64(res, 0, "crash_count");
 	s->suspected = true;
+	step_event(t, s, "warning", "rescued",
+	    "The sync was interrupted and goes on from its last step.", NULL);
 	return ERR_OK;
 }
 

@@ -37,4 +37,11 @@ enum err step_perform(const struct step_tools *t, struct sync *s,
     struct step *ret, struct failure *why) MUST_CHECK;
 void step_clear(struct step *st);
 
+/*
+ * step_event adds to the sync's activity what the runner itself did; data
+ * may be NULL.  A failure is logged: an event is never worth a step.
+ */
+void step_event(const struct step_tools *t, const struct sync *s,
+    const char *type, const char *kind, const char *message, json_object *data);
+
 #endif

@@ -5,6 +5,7 @@
 #include "runner/step.h"
 #include "runner/sources/http.h"
 #include "shared/db.h"
+#include "shared/json.h"
 #include "shared/log.h"
 
 #include <pthread.h>
@@ -99,9 +100,18 @@ retry(struct worker *w, struct sync *s, const struct verdict *v)
 		.code = v->code,
 		.error = v->message,
 	};
+	json_object *data = json_object_new_object();
 
 	snprintf(message, sizeof message, "Trying again (attempt %d of %d)",
 	    v->attempt, s->max_attempts);
+	if (data) {
+		json_put_i64(data, "attempt", v->attempt);
+		json_put_i64(data, "waitMs", v->delay_ms);
+		json_put_text(data, "code", v->code);
+		json_put_text(data, "error", v->message);
+	}
+	step_event(&w->own, s, "warning", "retry", message, data);
+	json_object_put(data);
 	hold_wait(w->tools->hold, s, &hw);
 }
 
@@ -113,16 +123,12 @@ mark_reconnect(struct worker *w, struct sync *s)
 	    arg_text(s->user_id), arg_text(s->connection_id),
 	    arg_text("reconnect_required"), arg_null());
 
-	if (!err)
-		err = db_run(w->own.db, STMT_SYNC_EVENT_ADD, NULL,
-		    arg_text(s->sync_id), arg_text(s->user_id),
-		    arg_text("warning"), arg_text("reconnect_required"),
-		    arg_text("The account has to be connected again."),
-		    arg_null());
 	if (err)
 		log_at(LOG_WARN, "connection_not_marked",
 		    LOG_STR("sync_id", s->sync_id),
 		    LOG_STR("error", err_name(err)));
+	step_event(&w->own, s, "warning", "reconnect_required",
+	    "The account has to be connected again.", NULL);
 }
 
 static void

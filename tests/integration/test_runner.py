@@ -191,6 +191,10 @@ def test_attempts_are_counted_and_shown_and_end(quick, user):
     done = finish(quick, user, sync_id, want="failed")
     assert done["attempt"] == done["maxAttempts"]
     assert done["error"]["retryable"] is True
+    told = [event["message"] for event in quick.api("GET",
+        "/api/sync/activity", user=user).json()]
+    for attempt in range(2, done["maxAttempts"] + 1):
+        assert any(f"attempt {attempt} of" in text for text in told), told
     Seller(quick)._call("DELETE", f"fault/{fault}")
 
 
