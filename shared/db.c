@@ -655,6 +655,26 @@ db_pipe_sql(struct db *db, const char *sql, PGresult **ret,
 		add_slot(db, SLOT_QUERY, STMT__MAX, ret);
 }
 
+void
+db_pipe_named(struct db *db, const char *name, PGresult **ret,
+    const struct arg *args, int n)
+{
+	const char *values[ARGS_MAX];
+
+	if (db->pipe_err)
+		return;
+	if (n > ARGS_MAX || db->n_slots + 2 > PIPE_MAX) {
+		db->pipe_err = ERR_INVAL;
+		return;
+	}
+	for (int i = 0; i < n; i++)
+		values[i] = arg_value(&args[i]);
+	if (!PQsendQueryPrepared(db->conn, name, n, values, NULL, NULL, 0))
+		db->pipe_err = take_error(db, NULL);
+	else
+		add_slot(db, SLOT_QUERY, STMT__MAX, ret);
+}
+
 /* Reads the answer of one slot: its result, then the NULL behind it. */
 static enum err
 read_slot(struct db *db, struct slot *s, int64_t deadline, enum err *first)

@@ -86,6 +86,9 @@ void db_pipe(struct db *db, enum stmt id, PGresult **ret,
 /* As db_pipe with SQL text that the caller built from trusted parts. */
 void db_pipe_sql(struct db *db, const char *sql, PGresult **ret,
     const struct arg *args, int n);
+/* As db_pipe with a statement the caller has prepared in this session. */
+void db_pipe_named(struct db *db, const char *name, PGresult **ret,
+    const struct arg *args, int n);
 enum err db_pipe_end(struct db *db) MUST_CHECK;
 
 /*

@@ -26,6 +26,7 @@ struct stage {
 	char temp[48];
 	struct load_sql sql;
 	uint64_t generation; /* of the session that has the table; 0: none */
+	uint64_t prepared;   /* of the session that has the statements */
 	uint64_t used;       /* when last, to find the oldest */
 	/* the batch's; stream is NULL while the batch does not use it */
 	const struct load_stream *stream;
@@ -172,7 +173,6 @@ static enum err
 free_stage(struct load *l, struct stage **ret)
 {
 	struct stage *oldest = NULL;
-	char drop[96];
 	enum err err = ERR_OK;
 
 	if (l->n_stages < STAGES_MAX) {
@@ -187,11 +187,8 @@ free_stage(struct load *l, struct stage **ret)
 	}
 	if (!oldest)
 		return ERR_TOO_LARGE;
-	if (oldest->generation == db_generation(l->db)) {
-		snprintf(drop, sizeof drop, "DROP TABLE IF EXISTS pg_temp.%s",
-		    oldest->temp);
-		err = db_sql(l->db, drop, NULL);
-	}
+	if (oldest->prepared == db_generation(l->db))
+		err = db_sql(l->db, oldest->sql.forget, NULL);
 	if (err)
 		return err;
 	close_stage(oldest);
@@ -289,6 +286,21 @@ ensure_table(struct load *l, struct stage *g)
 	err = db_sql(l->db, g->sql.create, NULL);
 	if (!err)
 		g->generation = db_generation(l->db);
+	return err;
+}
+
+/* Prepared statements outlive a transaction that is undone, tables do not;
+ * and they may name the parent's table, so all tables come first. */
+static enum err
+ensure_statements(struct load *l, struct stage *g)
+{
+	enum err err;
+
+	if (g->prepared == db_generation(l->db))
+		return ERR_OK;
+	err = db_sql(l->db, g->sql.prepare, NULL);
+	if (!err)
+		g->prepared = db_generation(l->db);
 	return err;
 }
 
@@ -539,14 +551,18 @@ static void
 pipe_stage(struct load *l, struct stage *g)
 {
 	const struct load_target *t = l->target;
+	char name[64];
 
 	if (g->staged >= ANALYZE_ROWS)
 		db_pipe_sql(l->db, g->sql.analyze, NULL, NULL, 0);
-	if (g->sql.replace)
-		db_pipe_sql(l->db, g->sql.replace, NULL,
+	if (g->sql.replaces) {
+		snprintf(name, sizeof name, "%s_replace", g->temp);
+		db_pipe_named(l->db, name, NULL,
 		    ARGS(arg_text(t->user_id), arg_text(t->connection_id)),
 		    2);
-	db_pipe_sql(l->db, g->sql.upsert, NULL,
+	}
+	snprintf(name, sizeof name, "%s_upsert", g->temp);
+	db_pipe_named(l->db, name, NULL,
 	    ARGS(arg_text(t->user_id), arg_text(t->connection_id),
 	        arg_text(t->sync_id), arg_i64(g->rejected)), 4);
 	for (size_t i = 0; i < l->n_snapshots; i++) {
@@ -641,6 +657,8 @@ load_commit(
 		if (!err) /* also where every row was rejected */
 			err = ensure_table(l, l->batch[i]);
 	}
+	for (size_t i = 0; i < l->n_batch && !err; i++)
+		err = ensure_statements(l, l->batch[i]);
 	if (!err)
 		err = commit_pipe(l, step, &res);
 	if (!err)

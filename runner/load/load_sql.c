@@ -5,6 +5,8 @@
  * OFFSET 0 cannot be turned into another join), because a staging table has
  * no statistics and a record table grows under whatever was planned: any
  * other plan is one bad guess away from reading the whole table per page.
+ * So that a plan made while a table was tiny does not read it whole for
+ * ever, sessions that load do not consider that where there is an index.
  */
 #include "runner/load/load_sql.h"
 
@@ -359,13 +361,12 @@ finish(struct text *t, char **ret)
 	return ERR_OK;
 }
 
-static enum err
-build_replace(const struct load_stream *s, const char *temp,
-    const char *parent_temp, char **ret)
+static void
+put_replace(struct text *t, const struct load_stream *s, const char *temp,
+    const char *parent_temp)
 {
 	CLEANUP(text_fini) struct text stored = { .p = NULL };
 	CLEANUP(text_fini) struct text staged = { .p = NULL };
-	struct text t = { .p = NULL };
 
 	text_str(&stored, "SELECT d.* FROM (SELECT DISTINCT ");
 	put_staged(&stored, s, "", PICK_PARENT);
@@ -387,9 +388,9 @@ build_replace(const struct load_stream *s, const char *temp,
 	}
 	put_current(&staged, s, temp);
 	if (stored.failed || staged.failed)
-		return ERR_NOMEM;
-	put_removal(&t, s, stored.p, staged.p);
-	return finish(&t, ret);
+		t->failed = true;
+	else
+		put_removal(t, s, stored.p, staged.p);
 }
 
 enum err
@@ -423,7 +424,8 @@ put_create(struct text *t, const struct load_stream *s, const char *temp)
 	 * these run, however many rows; and of the compressions for long
 	 * values, where there is a choice, the quicker one.
 	 */
-	text_str(t, "SET jit = off; SELECT set_config("
+	text_str(t, "SET jit = off; SET enable_seqscan = off; "
+		    "SELECT set_config("
 		    "'default_toast_compression', 'lz4', false) "
 		    "FROM pg_settings WHERE name = "
 		    "'default_toast_compression' AND 'lz4' = ANY (enumvals); ");
@@ -438,11 +440,33 @@ put_create(struct text *t, const struct load_stream *s, const char *temp)
 	text_str(t, ") ON COMMIT DELETE ROWS");
 }
 
+/* Prepared once a session: planning costs as much as writing a page. */
+static void
+put_prepare(struct text *t, const struct load_stream *s, const char *temp,
+    const char *parent_temp)
+{
+	text_fmt(t, "PREPARE %s_upsert (text, text, text, bigint) AS ", temp);
+	put_upsert(t, s, temp, parent_temp);
+	if (s->parent_keys == 0)
+		return;
+	text_fmt(t, "; PREPARE %s_replace (text, text) AS ", temp);
+	put_replace(t, s, temp, parent_temp);
+}
+
+static void
+put_forget(struct text *t, const struct load_stream *s, const char *temp)
+{
+	text_fmt(t, "DROP TABLE IF EXISTS pg_temp.%s; DEALLOCATE %s_upsert",
+	    temp, temp);
+	if (s->parent_keys > 0)
+		text_fmt(t, "; DEALLOCATE %s_replace", temp);
+}
+
 enum err
 load_sql_build(const struct load_stream *s, const char *temp,
     const char *parent_temp, struct load_sql *ret)
 {
-	struct load_sql q = { .create = NULL };
+	struct load_sql q = { .replaces = s->parent_keys > 0 };
 	struct text t = { .p = NULL };
 	enum err err;
 
@@ -454,11 +478,12 @@ load_sql_build(const struct load_stream *s, const char *temp,
 	text_fmt(&t, "ANALYZE pg_temp.%s", temp);
 	if (!err)
 		err = finish(&t, &q.analyze);
-	put_upsert(&t, s, temp, parent_temp);
+	put_prepare(&t, s, temp, parent_temp);
 	if (!err)
-		err = finish(&t, &q.upsert);
-	if (!err && s->parent_keys > 0)
-		err = build_replace(s, temp, parent_temp, &q.replace);
+		err = finish(&t, &q.prepare);
+	put_forget(&t, s, temp);
+	if (!err)
+		err = finish(&t, &q.forget);
 	text_fini(&t);
 	if (err)
 		load_sql_fini(&q);
@@ -473,8 +498,8 @@ load_sql_fini(struct load_sql *q)
 	free(q->create);
 	free(q->copy);
 	free(q->analyze);
-	free(q->upsert);
-	free(q->replace);
+	free(q->prepare);
+	free(q->forget);
 	*q = (struct load_sql){ .create = NULL };
 }
 

@@ -15,9 +15,11 @@ struct load_sql {
 	char *create;
 	char *copy;
 	char *analyze;
-	/* $1 user, $2 connection, $3 sync, $4 rejected records */
-	char *upsert;
-	char *replace; /* $1 user, $2 connection; NULL without parent_keys */
+	/* prepares temp_upsert: $1 user, $2 connection, $3 sync, $4 rejected
+	 * records; and with parent_keys temp_replace: $1 user, $2 connection */
+	char *prepare;
+	char *forget; /* the table and the prepared statements */
+	bool replaces;
 };
 
 /* load_sql_describe gives a text that differs when descriptions do. */
