@@ -324,13 +324,25 @@ def test_1000_starts_and_cancels_leave_nothing_behind(make_stack):
     time.sleep(1.5)
     before = Belongings(stack)
     pairs(1000)
-    time.sleep(1.5)
-    after = Belongings(stack)
-    assert after.files <= before.files + 2  # a kept connection each
-    assert after.threads <= before.threads
-    assert after.sessions <= before.sessions
-    if not re.search("address|thread", BUILD.name):  # their own memory grows
-        assert after.pages <= before.pages + 1024  # 4 MB
+
+    def left_behind():
+        """What is more than before, once all is quiet again."""
+        after = Belongings(stack)
+        more = {
+            # a kept connection each
+            "files": after.files - before.files - 2,
+            "threads": after.threads - before.threads,
+            "sessions": after.sessions - before.sessions,
+        }
+        # sanitizers have a memory of their own that grows
+        if not re.search("address|thread", BUILD.name):
+            more["pages"] = after.pages - before.pages - 1024  # 4 MB
+        return {what: n for what, n in more.items() if n > 0}
+
+    try:
+        wait_for(lambda: not left_behind(), pause=0.5)
+    except AssertionError:
+        assert left_behind() == {}
     with line(stack) as runner:
         wait_for(lambda: runner.ask({"op": "ping"})["active"] == 0)
     # whom a cancel hit does not show in whoever came next
