@@ -4,11 +4,11 @@
  * Any stream described by columns and key can be loaded; nothing here knows
  * Amazon.  Its table has user_id, connection_id, the described columns (text
  * keys COLLATE "C"), first_sync_id and last_sync_id, a primary key of user,
- * connection and key columns, and no partitions.  Rows go by COPY into a temporary table of the worker's own
- * session, so no lock on a shared row is held while a source is slow; then
- * the upserts, the fence and COMMIT are one message.  Counts are made by the
- * statement that writes: read = inserted + updated + unchanged + repeated +
- * rejected, per stream.
+ * connection and key columns, and no partitions.  Rows go by COPY into a
+ * temporary table of the worker's own session, so no lock on a shared row is
+ * held while a source is slow; then the upserts, the fence and COMMIT are one
+ * message.  Counts are made by the statement that writes: read = inserted +
+ * updated + unchanged + repeated + rejected, per stream.
  *
  * A struct load belongs to one worker thread and its db.  Calls block on the
  * database and end with ERR_INTERRUPTED when the db is interrupted.

@@ -1,4 +1,4 @@
-/* spapi.c - the source "spapi": opens an account, gives its streams turns. */
+/* spapi.c - the source "spapi": gives the streams of an account turns. */
 #include "runner/sources/spapi.h"
 
 #include "runner/sources/failure.h"
@@ -12,20 +12,15 @@
 #include <string.h>
 #include <time.h>
 
-/* What each stream is called, in the order of their turns. */
+/* How each stream has its turns, in this order. */
 static const struct stream {
-	const char *name;
 	const char *title;
-	const char *child; /* a stream whose records come with it */
 	turn_fn *turn;
 	bool is_long; /* a turn may take minutes */
 } streams[STREAM__MAX] = {
-	[STREAM_ORDERS] = { "orders", "Orders", "order_items", orders_turn,
-	    false },
-	[STREAM_INVENTORY] = { "inventory", "Inventory", NULL, inventory_turn,
-	    true },
-	[STREAM_TRANSACTIONS] = { "transactions", "Transactions", NULL,
-	    transactions_turn, true },
+	[STREAM_ORDERS] = { "Orders", orders_turn, false },
+	[STREAM_INVENTORY] = { "Inventory", inventory_turn, true },
+	[STREAM_TRANSACTIONS] = { "Transactions", transactions_turn, true },
 };
 
 static int64_t
@@ -35,200 +30,6 @@ now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-/* --- open and close --------------------------------------------------------- */
-
-static void
-spapi_close(struct source *s)
-{
-	if (!s)
-		return;
-	lwa_fini(&s->lwa);
-	json_object_put(s->marketplaces);
-	json_object_put(s->cursors);
-	json_object_put(s->checkpoint);
-	json_object_put(s->pending);
-	free(s->sync_id);
-	free(s->user_id);
-	free(s->connection_id);
-	free(s->request_id);
-	free(s->account);
-	free(s);
-}
-
-static bool
-is_wanted(json_object *wanted, const struct stream *m)
-{
-	if (!json_object_is_type(wanted, json_type_array))
-		return true;
-	for (size_t i = 0; i < json_object_array_length(wanted); i++) {
-		const char *name = json_object_get_string(
-		    json_object_array_get_idx(wanted, i));
-
-		if (name && (strcmp(name, m->name) == 0 ||
-			(m->child && strcmp(name, m->child) == 0)))
-			return true;
-	}
-	return false;
-}
-
-static enum err
-copy_spec(struct source *s, const struct source_spec *spec)
-{
-	s->sync_id = strdup(spec->sync_id);
-	s->user_id = strdup(spec->user_id);
-	s->connection_id = strdup(spec->connection_id);
-	s->request_id = strdup(spec->request_id ? spec->request_id : "");
-	s->full = spec->full;
-	s->started_at_ms = spec->started_at_ms;
-	s->cursors = json_object_new_object();
-	if (!s->sync_id || !s->user_id || !s->connection_id ||
-	    !s->request_id || !s->cursors)
-		return ERR_NOMEM;
-	s->lwa = (struct lwa){ .user = s->user_id,
-		.connection = s->connection_id, .clock = &s->clock };
-	if (!spec->checkpoint)
-		s->checkpoint = json_object_new_object();
-	else if (json_object_deep_copy(
-		     spec->checkpoint, &s->checkpoint, NULL) != 0)
-		s->checkpoint = NULL;
-	return s->checkpoint ? ERR_OK : ERR_NOMEM;
-}
-
-static enum err
-choose_streams(struct source *s, json_object *wanted, struct failure *why)
-{
-	bool any = false;
-
-	for (int i = 0; i < STREAM__MAX; i++) {
-		s->runs[i].wanted = is_wanted(wanted, &streams[i]);
-		any |= s->runs[i].wanted;
-	}
-	if (any)
-		return ERR_OK;
-	failure_say(why, FAILURE_PERMANENT, "stream_unknown",
-	    "None of the streams asked for exists.");
-	return ERR_INVAL;
-}
-
-static const char *
-endpoint(const struct step_env *env, const char *region)
-{
-	static const struct {
-		const char *region, *url;
-	} regions[] = {
-		{ "na", "https://sellingpartnerapi-na.amazon.com" },
-		{ "eu", "https://sellingpartnerapi-eu.amazon.com" },
-		{ "fe", "https://sellingpartnerapi-fe.amazon.com" },
-	};
-
-	if (env->settings->spapi_endpoint[0] != '\0')
-		return env->settings->spapi_endpoint;
-	for (size_t i = 0; i < COUNT_OF(regions); i++) {
-		if (region && strcmp(regions[i].region, region) == 0)
-			return regions[i].url;
-	}
-	return regions[0].url;
-}
-
-static enum err
-load_connection(struct source *s, const struct step_env *env,
-    struct failure *why)
-{
-	CLEANUP(result_clearp) PGresult *res = NULL;
-	const char *account, *markets;
-	enum err err;
-
-	err = db_run(env->db, STMT_CONNECTION_LOAD, &res,
-	    arg_text(s->user_id), arg_text(s->connection_id));
-	if (err)
-		return err;
-	if (PQntuples(res) == 0 ||
-	    strcmp(result_text(res, 0, "status"), "disconnected") == 0) {
-		failure_say(why, FAILURE_RECONNECT, "not_connected",
-		    "The account is not connected any more.");
-		return ERR_PEER;
-	}
-	s->base = endpoint(env, result_text(res, 0, "region"));
-	/* Amazon's budgets are per seller, however often connected */
-	account = result_text(res, 0, "account_id");
-	if (asprintf(&s->account, "%s %s", account ? account : s->user_id,
-		account ? "" : s->connection_id) < 0) {
-		s->account = NULL;
-		return ERR_NOMEM;
-	}
-	markets = result_text(res, 0, "marketplaces");
-	return json_read(markets, strlen(markets), 4, &s->marketplaces, NULL);
-}
-
-static enum err
-load_cursors(struct source *s, const struct step_env *env)
-{
-	CLEANUP(result_clearp) PGresult *res = NULL;
-	enum err err;
-
-	err = db_run(env->db, STMT_STREAM_STATE_LOAD, &res,
-	    arg_text(s->user_id), arg_text(s->connection_id));
-	for (int i = 0; !err && i < PQntuples(res); i++) {
-		const char *text = result_text(res, i, "cursor");
-		json_object *cursor;
-
-		err = json_read(text, strlen(text), 32, &cursor, NULL);
-		if (!err)
-			json_put_object(s->cursors,
-			    result_text(res, i, "stream"), cursor);
-	}
-	return err;
-}
-
-static enum err
-spapi_open(struct source **ret, const struct source_spec *spec,
-    const struct step_env *env, struct failure *why)
-{
-	struct source *s = calloc(1, sizeof *s);
-	enum err err;
-
-	if (!s)
-		return ERR_NOMEM;
-	err = copy_spec(s, spec);
-	if (!err)
-		err = choose_streams(s, spec->wanted, why);
-	if (!err)
-		err = load_connection(s, env, why);
-	if (!err)
-		err = load_cursors(s, env);
-	if (err)
-		spapi_close(s);
-	else
-		*ret = s;
-	return err;
-}
-
-int64_t
-source_mark(const struct source *s, const char *stream)
-{
-	const char *high = json_text(json_member(s->cursors, stream), "high");
-	int64_t ms;
-
-	return !s->full && high && window_parse(high, &ms) ? ms : -1;
-}
-
-void
-turn_mark(struct turn *t, enum spapi_stream stream, int64_t ms)
-{
-	json_object *cursor = json_object_new_object();
-	char text[WINDOW_TEXT_MAX];
-
-	json_put_text(cursor, "high", window_text(ms, text));
-	json_put_object(t->cursors, streams[stream].name, cursor);
-}
-
-int64_t
-source_first(const struct source *s, const struct step_env *env, int64_t hi)
-{
-	(void)s;
-	return hi - env->settings->first_sync_days * DAY_MS;
 }
 
 /* --- turns --------------------------------------------------------------------- */
@@ -285,14 +86,24 @@ turn_done(struct turn *t, enum spapi_stream stream)
 
 	json_put_bool(t->mine, "done", true);
 	snprintf(text, sizeof text, "%s synced", streams[stream].title);
-	turn_event(t, "success", "stream_completed", streams[stream].name,
+	turn_event(t, "success", "stream_completed", spapi_names[stream].name,
 	    text);
+}
+
+void
+turn_mark(struct turn *t, enum spapi_stream stream, int64_t ms)
+{
+	json_object *cursor = json_object_new_object();
+	char text[WINDOW_TEXT_MAX];
+
+	json_put_text(cursor, "high", window_text(ms, text));
+	json_put_object(t->cursors, spapi_names[stream].name, cursor);
 }
 
 static bool
 is_over(json_object *all, int i)
 {
-	json_object *mine = json_member(all, streams[i].name);
+	json_object *mine = json_member(all, spapi_names[i].name);
 
 	return json_flag(mine, "done", false) || json_member(mine, "failed");
 }
@@ -324,7 +135,7 @@ note_failure(struct turn *t, int i)
 	json_put_object(t->mine, "failed", f);
 	snprintf(text, sizeof text, "%s: %s", streams[i].title,
 	    t->why.message);
-	turn_event(t, "warning", "stream_failed", streams[i].name, text);
+	turn_event(t, "warning", "stream_failed", spapi_names[i].name, text);
 	t->outcome = TURN_MORE;
 }
 
@@ -426,7 +237,7 @@ progress_of(const struct source *s, json_object *all)
 	int n = 0;
 
 	for (int i = 0; i < STREAM__MAX; i++) {
-		json_object *mine = json_member(all, streams[i].name);
+		json_object *mine = json_member(all, spapi_names[i].name);
 
 		if (!s->runs[i].wanted)
 			continue;
@@ -467,16 +278,16 @@ notes_of(const struct source *s, json_object *all)
 	int ord = 0;
 
 	for (int i = 0; i < STREAM__MAX; i++) {
-		bool done = json_flag(json_member(all, streams[i].name),
+		bool done = json_flag(json_member(all, spapi_names[i].name),
 		    "done", false);
 
 		if (s->runs[i].wanted) {
-			put_note(notes, streams[i].name, ord, done);
-			if (streams[i].child)
-				put_note(notes, streams[i].child, ord + 1,
+			put_note(notes, spapi_names[i].name, ord, done);
+			if (spapi_names[i].child)
+				put_note(notes, spapi_names[i].child, ord + 1,
 				    done);
 		}
-		ord += streams[i].child ? 2 : 1;
+		ord += spapi_names[i].child ? 2 : 1;
 	}
 	return notes;
 }
@@ -492,7 +303,7 @@ all_over(const struct source *s, json_object *all, int *ret_failed)
 		if (!is_over(all, i))
 			return false;
 		if (*ret_failed < 0 &&
-		    json_member(json_member(all, streams[i].name), "failed"))
+		    json_member(json_member(all, spapi_names[i].name), "failed"))
 			*ret_failed = i;
 	}
 	return true;
@@ -519,7 +330,7 @@ hand_out(struct source *s, struct turn *t, int i, struct step *ret)
 		},
 	};
 	snprintf(ret->message, sizeof ret->message, "Fetching %s",
-	    streams[i].name);
+	    spapi_names[i].name);
 	ret->say.message = ret->message;
 }
 
@@ -533,7 +344,7 @@ rest(struct source *s, struct step *ret, struct failure *why)
 
 	if (all_over(s, s->checkpoint, &failed) && failed >= 0) {
 		json_object *f = json_member(json_member(s->checkpoint,
-		    streams[failed].name), "failed");
+		    spapi_names[failed].name), "failed");
 
 		failure_say(why, failure_class_find(json_text(f, "class")),
 		    json_text(f, "code"), "%s: %s", streams[failed].title,
@@ -597,10 +408,10 @@ begin_turn(struct source *s, const struct step_env *env, int i,
 	err = prepare(s, env, t->all, c);
 	if (err || c->outcome != CALL_OK)
 		return err;
-	t->mine = json_member(t->all, streams[i].name);
+	t->mine = json_member(t->all, spapi_names[i].name);
 	if (!t->mine) {
 		t->mine = json_object_new_object();
-		json_put_object(t->all, streams[i].name, t->mine);
+		json_put_object(t->all, spapi_names[i].name, t->mine);
 	}
 	return ERR_OK;
 }

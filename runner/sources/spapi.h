@@ -37,6 +37,12 @@ enum spapi_stream {
 	STREAM__MAX
 };
 
+/* What streams are called, by enum spapi_stream. */
+extern const struct spapi_names {
+	const char *name;
+	const char *child; /* whose records come with it, or NULL */
+} spapi_names[STREAM__MAX];
+
 /* A stream as this process sees it; the checkpoint knows the rest. */
 struct stream_run {
 	bool wanted;
@@ -61,6 +67,11 @@ struct source {
 	struct clock clock;
 	unsigned denials; /* refusals in a row that look like a lost consent */
 };
+
+/* source.h's open and close (spapi_open.c) */
+enum err spapi_open(struct source **ret, const struct source_spec *spec,
+    const struct step_env *env, struct failure *why) MUST_CHECK;
+void spapi_close(struct source *s);
 
 /* --- one call (spapi_call.c) ---------------------------------------------- */
 

@@ -5,107 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TEXT_COL(n) { .name = (n), .type = LOAD_TEXT }
-#define KEY_COL(n) { .name = (n), .type = LOAD_TEXT, .key = true }
-#define INT_COL(n) { .name = (n), .type = LOAD_BIGINT }
-#define DEC_COL(n) { .name = (n), .type = LOAD_NUMERIC }
-#define TIME_COL(n) { .name = (n), .type = LOAD_TIMESTAMP }
-#define JSON_COL(n) { .name = (n), .type = LOAD_JSON }
-
-static const struct load_column order_columns[] = {
-	KEY_COL("order_id"),
-	TEXT_COL("marketplace_id"),
-	TEXT_COL("sales_channel"),
-	TEXT_COL("status"),
-	TEXT_COL("fulfilled_by"),
-	TIME_COL("created_time"),
-	{ .name = "last_updated_time", .type = LOAD_TIMESTAMP,
-	    .version = true },
-	DEC_COL("total"),
-	TEXT_COL("currency"),
-	INT_COL("item_count"),
-};
-
-const struct load_stream spapi_orders_rows = {
-	.name = "orders",
-	.table = "orders",
-	.columns = order_columns,
-	.n_columns = COUNT_OF(order_columns),
-};
-
-static const struct load_column item_columns[] = {
-	KEY_COL("order_id"),
-	KEY_COL("order_item_id"),
-	TEXT_COL("asin"),
-	TEXT_COL("sku"),
-	TEXT_COL("title"),
-	INT_COL("quantity"),
-	INT_COL("quantity_fulfilled"),
-	INT_COL("quantity_unfulfilled"),
-	DEC_COL("unit_price"),
-	TEXT_COL("currency"),
-	DEC_COL("proceeds_total"),
-};
-
-const struct load_stream spapi_order_items_rows = {
-	.name = "order_items",
-	.table = "order_items",
-	.columns = item_columns,
-	.n_columns = COUNT_OF(item_columns),
-	.parent_keys = 1,
-	.parent = &spapi_orders_rows,
-};
-
-static const struct load_column inventory_columns[] = {
-	KEY_COL("marketplace_id"),
-	KEY_COL("sku"),
-	KEY_COL("fnsku"),
-	KEY_COL("condition"),
-	TEXT_COL("asin"),
-	TEXT_COL("product_name"),
-	INT_COL("total_quantity"),
-	INT_COL("fulfillable_quantity"),
-	INT_COL("inbound_working_quantity"),
-	INT_COL("inbound_shipped_quantity"),
-	INT_COL("inbound_receiving_quantity"),
-	INT_COL("reserved_quantity"),
-	INT_COL("researching_quantity"),
-	INT_COL("unfulfillable_quantity"),
-	TIME_COL("last_updated_time"),
-};
-
-const struct load_stream spapi_inventory_rows = {
-	.name = "inventory",
-	.table = "inventory",
-	.columns = inventory_columns,
-	.n_columns = COUNT_OF(inventory_columns),
-};
-
-static const struct load_column transaction_columns[] = {
-	KEY_COL("transaction_id"),
-	TEXT_COL("transaction_type"),
-	TEXT_COL("status"),
-	TEXT_COL("description"),
-	TIME_COL("posted_date"),
-	DEC_COL("amount"),
-	TEXT_COL("currency"),
-	TEXT_COL("marketplace_id"),
-	TEXT_COL("order_id"),
-	TEXT_COL("shipment_id"),
-	TEXT_COL("event_group_id"),
-	JSON_COL("related"),
-	JSON_COL("breakdowns"),
-	JSON_COL("items"),
-	JSON_COL("contexts"),
-};
-
-const struct load_stream spapi_transactions_rows = {
-	.name = "transactions",
-	.table = "transactions",
-	.columns = transaction_columns,
-	.n_columns = COUNT_OF(transaction_columns),
-};
-
 /* --- the loader as a sink ------------------------------------------------- */
 
 static const char *
@@ -227,7 +126,7 @@ order_item(const char *order_id, json_object *o, const struct row_sink *k)
 	    &t, take_object(&t, product, "price"), "unitPrice");
 	json_object *total = take_object(
 	    &t, take_object(&t, o, "proceeds"), "proceedsTotal");
-	const char *values[COUNT_OF(item_columns)] = {
+	const char *values[SPAPI_ITEM_COLUMNS] = {
 		order_id,
 		take_text(&t, o, "orderItemId"),
 		take_text(&t, product, "asin"),
@@ -260,7 +159,7 @@ order(json_object *o, const struct row_sink *k, struct page_info *info)
 	    &t, take_object(&t, o, "proceeds"), "grandTotal");
 	json_object *items = take_array(&t, o, "orderItems");
 	char count[24];
-	const char *values[COUNT_OF(order_columns)] = {
+	const char *values[SPAPI_ORDER_COLUMNS] = {
 		take_text(&t, o, "orderId"),
 		take_text(&t, channel, "marketplaceId"),
 		take_text(&t, channel, "channelName"),
@@ -351,7 +250,7 @@ summary(json_object *o, const char *marketplace, const struct row_sink *k)
 {
 	struct taker t = { .wrong = "" };
 	json_object *d = take_object(&t, o, "inventoryDetails");
-	const char *values[COUNT_OF(inventory_columns)] = {
+	const char *values[SPAPI_INVENTORY_COLUMNS] = {
 		marketplace,
 		take_text(&t, o, "sellerSku"),
 		or_empty(take_text(&t, o, "fnSku")),
@@ -429,7 +328,7 @@ transaction(json_object *o, const struct row_sink *k)
 	json_object *amount = take_object(&t, o, "totalAmount");
 	json_object *market = take_object(&t, o, "marketplaceDetails");
 	json_object *related = take_array(&t, o, "relatedIdentifiers");
-	const char *values[COUNT_OF(transaction_columns)] = {
+	const char *values[SPAPI_TRANSACTION_COLUMNS] = {
 		take_text(&t, o, "transactionId"),
 		take_text(&t, o, "transactionType"),
 		take_text(&t, o, "transactionStatus"),

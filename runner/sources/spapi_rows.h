@@ -14,6 +14,14 @@ extern const struct load_stream spapi_order_items_rows;
 extern const struct load_stream spapi_inventory_rows;
 extern const struct load_stream spapi_transactions_rows;
 
+/* How many columns each has. */
+enum {
+	SPAPI_ORDER_COLUMNS = 10,
+	SPAPI_ITEM_COLUMNS = 11,
+	SPAPI_INVENTORY_COLUMNS = 15,
+	SPAPI_TRANSACTION_COLUMNS = 15
+};
+
 /* Where rows go: a loader, or a test. */
 struct row_sink {
 	void *arg;
