@@ -23,7 +23,7 @@ def reached(stack, user, sync_id, percent):
 @pytest.mark.bound(400)
 def test_kill_9_in_the_middle_of_100000_orders(make_stack):
     stack = make_stack(env=FAST,
-        sandbox_args=["--orders", 100000, "--skus", 300])
+        sandbox_args=["--orders", 100000, "--skus", 300, "--freeze"])
     seller = Seller(stack)
     stack.connect("ann")
     sync_id = start(stack, "ann")
@@ -118,7 +118,7 @@ def test_a_zombie_runner_changes_nothing(make_stack):
     """Stopped past its lease in the middle of a sync, taken over by another,
     then woken: its late step is fenced off and the tables are right."""
     stack = make_stack(env=FAST,
-        sandbox_args=["--orders", 20000, "--skus", 50])
+        sandbox_args=["--orders", 20000, "--skus", 50, "--freeze"])
     seller = Seller(stack)
     stack.connect("ann")
     sync_id = start(stack, "ann")
@@ -169,7 +169,7 @@ def test_postgresql_is_restarted(make_stack):
 @pytest.mark.bound(300)
 def test_a_long_step_ends_while_5000_syncs_wait(make_stack):
     stack = make_stack(env={**FAST, "SYNCLINE_WORKERS": 4},
-        sandbox_args=["--orders", 10, "--skus", 5])
+        sandbox_args=["--orders", 10, "--skus", 5, "--freeze"])
     seller = Seller(stack)
     seller.make("BIG", seed="7", orders=10, skus=10000)
     stack.connect("big", seller="BIG")

@@ -118,7 +118,7 @@ def test_5_statistics_are_accurate(stack, connected):
 
 def test_6_progress_survives_a_restart(make_stack):
     stack = make_stack(env={"SYNCLINE_START_LIMIT": 0},
-        sandbox_args=["--orders", 20000, "--skus", 50])
+        sandbox_args=["--orders", 20000, "--skus", 50, "--freeze"])
     seller = Seller(stack)
     stack.connect("ann")
     sync_id = start(stack, "ann")
