@@ -264,6 +264,20 @@ def test_page_tokens_die_in_a_drain(system, seller, account):
     assert wrong(system, seller, account) == {}
 
 
+def test_an_access_token_dies_deep_in_a_drain(system, seller, user):
+    """Rows lie in the database's transaction already, where no new token can
+    be claimed: the snapshot begins again, and loses and doubles nothing."""
+    seller.make(user, start=seller.now(), orders=50, skus=6000, days=50)
+    system.connect(user, seller=user)
+    seller.fault("getInventorySummaries", "403_expired", after=100,
+        seller=user)
+    counts = counts_of(sync_now(system, user))["inventory"]
+    assert counts["read"] == counts["inserted"] > 6000
+    assert wrong(system, seller, user) == {}
+    asked = seller.calls(operation="getInventorySummaries", seller=user)
+    assert sum("nextToken" not in call["query"] for call in asked) >= 3
+
+
 @pytest.mark.bound(240)
 def test_a_moving_clock(system, seller, account):
     """Hours and days pass between syncs: each leaves the tables equal to the

@@ -686,6 +686,30 @@ test_a_new_session_gets_its_tables(void **state)
 	commit(r, "orders", 2, 2, 0, 0, 0, 0, 0);
 }
 
+static void
+test_more_streams_than_a_session_keeps(void **state)
+{
+	struct room *r = *state;
+	struct load_stream s = parents;
+	const char *v[] = { "1", "NEW", T1, "1", "1" };
+	char name[16];
+
+	NEED_DB();
+	start_sync(r, "ann", "a");
+	s.name = name;
+	for (int i = 0; i < 130; i++) {
+		snprintf(name, sizeof name, "stream%d", i % 65);
+		begin(r);
+		assert_int_equal(load_row(r->load, &s, v, NULL), ERR_OK);
+		assert_int_equal(try_commit(r, NULL), ERR_OK);
+	}
+	assert_in_range(testdb_i64(r->db, "SELECT count(*) FROM pg_class "
+	    "WHERE relname LIKE 'load\\_%' AND "
+	    "pg_table_is_visible(oid)"), 1, 64);
+	assert_int_equal(
+	    testdb_i64(r->db, "SELECT count(*) FROM syncline.orders"), 1);
+}
+
 /* --- cost ------------------------------------------------------------------------ */
 
 static double
@@ -800,6 +824,7 @@ main(void)
 		T(test_a_commit_carries_cursor_checkpoint_and_event),
 		T(test_restart_and_abort_forget_the_rows),
 		T(test_a_new_session_gets_its_tables),
+		T(test_more_streams_than_a_session_keeps),
 		T(test_a_page_costs_the_same_in_a_large_table),
 	};
 
