@@ -7,9 +7,9 @@
 #include "fcgi/connections.h"
 #include "fcgi/resources.h"
 #include "shared/json.h"
+#include "shared/clock.h"
 
 #include <string.h>
-#include <time.h>
 
 #define PURGE_BATCH 5000
 #define PURGE_MS 15000 /* then the answer says that there is more */
@@ -18,15 +18,6 @@ struct purge {
 	int64_t removed;
 	bool done;
 };
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static enum err
 purge_batch(struct req *rq, const char *id, enum stmt stmt, int64_t *ret)
@@ -48,7 +39,7 @@ purge(struct req *rq, const char *id, struct purge *ret)
 		STMT_PURGE_TRANSACTIONS, STMT_PURGE_CLAIMS,
 		STMT_PURGE_QUARANTINE };
 	struct purge p = { .done = true };
-	int64_t end = now_ms() + PURGE_MS;
+	int64_t end = clock_ms() + PURGE_MS;
 
 	for (size_t i = 0; i < COUNT_OF(parts); i++) {
 		int64_t n = PURGE_BATCH;
@@ -59,7 +50,7 @@ purge(struct req *rq, const char *id, struct purge *ret)
 			if (err)
 				return err;
 			p.removed += n;
-			p.done = n < PURGE_BATCH || now_ms() < end;
+			p.done = n < PURGE_BATCH || clock_ms() < end;
 		}
 	}
 	*ret = p;

@@ -1,6 +1,7 @@
 /* pool.c - a stack of sessions: the warmest is lent first. */
 #include "fcgi/pool.h"
 #include "shared/log.h"
+#include "shared/clock.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -16,15 +17,6 @@ struct pool {
 	bool trying;        /* somebody is finding out */
 	int size;
 };
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 enum err
 pool_open(struct pool **ret, const struct settings *s)
@@ -78,7 +70,7 @@ pool_close(struct pool *p)
 static struct db *
 take(struct pool *p)
 {
-	int64_t end = now_ms() + POOL_WAIT_MS;
+	int64_t end = clock_ms() + POOL_WAIT_MS;
 	struct timespec until = { .tv_sec = end / 1000,
 		.tv_nsec = end % 1000 * 1000000 };
 
@@ -100,7 +92,7 @@ give(struct pool *p, struct db *db)
 static bool
 known_away(struct pool *p)
 {
-	return p->away && (p->trying || now_ms() < p->away_until);
+	return p->away && (p->trying || clock_ms() < p->away_until);
 }
 
 static void
@@ -111,7 +103,7 @@ learn(struct pool *p, bool away, const char *text)
 		    away ? "database_away" : "database_back",
 		    LOG_STR("database", away ? text : ""));
 	p->away = away;
-	p->away_until = now_ms() + POOL_AWAY_MS;
+	p->away_until = clock_ms() + POOL_AWAY_MS;
 }
 
 enum err

@@ -8,6 +8,7 @@
 #include "fcgi/runner_client.h"
 #include "shared/log.h"
 #include "shared/message.h"
+#include "shared/clock.h"
 
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/req.h>
@@ -17,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define PEERS_MAX 32
 #define ADDRESS_MAX 256
@@ -42,15 +42,6 @@ struct runner_client {
 	int n_peers;
 	atomic_uint turn; /* spreads hints over the runners */
 };
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* --- peers ------------------------------------------------------------ */
 
@@ -101,7 +92,7 @@ peer_open(const char *address, size_t len, bool listed, struct peer **ret)
 		return ERR_NOMEM;
 	memcpy(p->address, address, len);
 	p->listed = listed;
-	p->dialed_ms = now_ms();
+	p->dialed_ms = clock_ms();
 	err = peer_dial(p);
 	if (err) {
 		free(p);
@@ -146,7 +137,7 @@ any_peer(struct runner_client *c)
 {
 	unsigned first = atomic_fetch_add(&c->turn, 1);
 	struct peer *found = NULL;
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 
 	pthread_mutex_lock(&c->lock);
 	for (int i = 0; i < c->n_peers && !found; i++) {
@@ -201,7 +192,7 @@ exchange(struct peer *p, const char *text, size_t len, int64_t bound_ms,
     nng_msg **ret)
 {
 	CLEANUP(question_fini) struct question q = { .aio = NULL };
-	int64_t end = now_ms() + bound_ms, left;
+	int64_t end = clock_ms() + bound_ms, left;
 	nng_msg *msg;
 	enum err err;
 
@@ -223,7 +214,7 @@ exchange(struct peer *p, const char *text, size_t len, int64_t bound_ms,
 		nng_msg_free(msg); /* still ours when it was not sent */
 		return err;
 	}
-	left = end - now_ms();
+	left = end - clock_ms();
 	nng_aio_set_timeout(q.aio, (nng_duration)(left > 0 ? left : 1));
 	nng_ctx_recv(q.ctx, q.aio);
 	err = wait_for(&q);
@@ -239,7 +230,7 @@ exchange(struct peer *p, const char *text, size_t len, int64_t bound_ms,
 static bool
 take_turn(struct peer *p)
 {
-	long long until = atomic_load(&p->skip_until_ms), now = now_ms();
+	long long until = atomic_load(&p->skip_until_ms), now = clock_ms();
 
 	if (until == 0)
 		return true;
@@ -258,7 +249,7 @@ ask(struct peer *p, const struct message_request *rq, int64_t bound_ms,
 	enum err err;
 
 	if (atomic_load(&p->connected) == 0 &&
-	    now_ms() > p->dialed_ms + FRESH_MS)
+	    clock_ms() > p->dialed_ms + FRESH_MS)
 		return ERR_PEER;
 	if (!take_turn(p))
 		return ERR_TIMEOUT;
@@ -270,7 +261,7 @@ ask(struct peer *p, const struct message_request *rq, int64_t bound_ms,
 	if (err) {
 		if (err == ERR_TIMEOUT) {
 			long long before = atomic_exchange(
-			    &p->skip_until_ms, now_ms() + SKIP_MS);
+			    &p->skip_until_ms, clock_ms() + SKIP_MS);
 
 			if (before == 0)
 				log_at(LOG_WARN, "runner_silent",
@@ -335,14 +326,14 @@ void
 runner_hint(struct runner_client *c, const char *request_id,
     const char *const *sync_ids, size_t n)
 {
-	int64_t end = now_ms() + c->s->hint_timeout_ms;
+	int64_t end = clock_ms() + c->s->hint_timeout_ms;
 
 	for (size_t at = 0; at < n;) {
 		struct message_request rq = { .op = MESSAGE_START,
 			.request_id = request_id };
 		struct message_reply rp;
 		struct peer *p = any_peer(c);
-		int64_t left = end - now_ms();
+		int64_t left = end - clock_ms();
 
 		if (!p || left <= 0)
 			return;

@@ -1,5 +1,6 @@
 /* serve.c - a handler process: opens what threads share, watches, drains. */
 #include "fcgi/serve.h"
+#include "shared/clock.h"
 #include "fcgi/pool.h"
 #include "fcgi/runner_client.h"
 #include "fcgi/worker.h"
@@ -56,7 +57,7 @@ relieve(struct process *p)
 static bool
 let_one_go(struct process *p, bool gently, int64_t begin)
 {
-	int64_t now = worker_now_ms();
+	int64_t now = clock_ms();
 
 	for (int i = 0; i < p->n_workers; i++) {
 		struct worker *w = &p->workers[i];
@@ -96,12 +97,12 @@ static bool
 drain(struct process *p, int signal_fd, bool gently)
 {
 	struct pollfd fd = { .fd = signal_fd, .events = POLLIN };
-	int64_t begin = worker_now_ms();
+	int64_t begin = clock_ms();
 	int left;
 
 	atomic_store(&p->draining, true);
 	while ((left = send_home(p)) > 0) {
-		if (worker_now_ms() > begin + SERVE_DRAIN_MS) {
+		if (clock_ms() > begin + SERVE_DRAIN_MS) {
 			log_at(LOG_WARN, "drain_too_slow",
 			    LOG_INT("requests", left));
 			return false;

@@ -3,6 +3,7 @@
 #include "fcgi/listen.h"
 #include "fcgi/serve.h"
 #include "shared/log.h"
+#include "shared/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +15,6 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SLOTS_MAX 64
@@ -52,15 +52,6 @@ struct supervisor {
 	int64_t stop_ms;
 	int status;
 };
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* --- children --------------------------------------------------------- */
 
@@ -109,7 +100,7 @@ child_start(struct supervisor *sv, struct child *c)
 		close(fds[0]);
 		return false;
 	}
-	*c = (struct child){ .pid = pid, .fd = fds[0], .since_ms = now_ms() };
+	*c = (struct child){ .pid = pid, .fd = fds[0], .since_ms = clock_ms() };
 	return true;
 }
 
@@ -139,7 +130,7 @@ slow_down(struct slot *sl, int64_t lived_ms)
 		sl->backoff_ms = BACKOFF_FIRST_MS;
 	else if (sl->backoff_ms < BACKOFF_MAX_MS)
 		sl->backoff_ms *= 2;
-	sl->not_before_ms = now_ms() + sl->backoff_ms;
+	sl->not_before_ms = clock_ms() + sl->backoff_ms;
 }
 
 static void
@@ -149,7 +140,7 @@ stop(struct supervisor *sv, int status)
 		return;
 	sv->stopping = true;
 	sv->status = status;
-	sv->stop_ms = now_ms();
+	sv->stop_ms = clock_ms();
 	log_at(LOG_INFO, "supervisor_stopping");
 	/* children hold it too: this refuses new connections for all of us */
 	shutdown(sv->listen_fd, SHUT_RDWR);
@@ -165,7 +156,7 @@ stop(struct supervisor *sv, int status)
 static void
 on_exit_of(struct supervisor *sv, struct slot *sl, struct child *c, int status)
 {
-	int64_t lived = now_ms() - c->since_ms;
+	int64_t lived = clock_ms() - c->since_ms;
 	bool setup =
 	    WIFEXITED(status) && WEXITSTATUS(status) == SERVE_EXIT_SETUP;
 	bool unasked = c != &sl->old && !sv->stopping;
@@ -231,7 +222,7 @@ take_over(struct slot *sl)
 	sl->old = sl->now;
 	sl->now = sl->next;
 	sl->next = (struct child){ .pid = 0, .fd = -1 };
-	sl->old.since_ms = now_ms();
+	sl->old.since_ms = clock_ms();
 	child_signal(&sl->old, SERVE_RETIRE);
 }
 
@@ -303,7 +294,7 @@ anything_left(struct supervisor *sv)
 		struct slot *sl = &sv->slots[i];
 
 		left |= sl->now.pid > 0 || sl->next.pid > 0 || sl->old.pid > 0;
-		if (sv->stopping && now_ms() - sv->stop_ms > KILL_MS) {
+		if (sv->stopping && clock_ms() - sv->stop_ms > KILL_MS) {
 			child_signal(&sl->now, SIGKILL);
 			child_signal(&sl->next, SIGKILL);
 			child_signal(&sl->old, SIGKILL);
@@ -349,7 +340,7 @@ turn(struct supervisor *sv)
 			on_signal(sv);
 	}
 	for (int i = 0; i < sv->n_slots; i++)
-		keep(sv, &sv->slots[i], now_ms());
+		keep(sv, &sv->slots[i], clock_ms());
 }
 
 static enum err

@@ -1,5 +1,6 @@
 /* worker.c - waits where it can be woken, and lets libfcgi do the rest. */
 #include "fcgi/worker.h"
+#include "shared/clock.h"
 #include "fcgi/serve.h"
 #include "shared/log.h"
 
@@ -16,15 +17,6 @@
 #define PEER_TIMEOUT_S 30 /* silence of nginx within one request */
 #define THREAD_STACK (1024 * 1024)
 #define DISCARD_MAX (8 * MB) /* of a body that nobody wants */
-
-int64_t
-worker_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* --- one request ------------------------------------------------------ */
 
@@ -152,7 +144,7 @@ wait_kept(struct worker *w)
 		{ .fd = w->kick_fd, .events = POLLIN },
 	};
 
-	atomic_store(&w->kept_since_ms, worker_now_ms());
+	atomic_store(&w->kept_since_ms, clock_ms());
 	atomic_store(&w->waiting, WAITS_KEPT);
 	while (poll(fds, 2, -1) < 0 && errno == EINTR)
 		;

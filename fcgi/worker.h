@@ -57,7 +57,4 @@ void worker_close(struct worker *w);
 /* process_tell says one byte of serve.h to the parent. */
 void process_tell(struct process *p, char what);
 
-/* Milliseconds of the clock that only goes forward. */
-int64_t worker_now_ms(void);
-
 #endif

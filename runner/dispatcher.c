@@ -6,7 +6,7 @@
  * into one order by looking at their heads.
  */
 #include "runner/dispatcher.h"
-#include "runner/clock.h"
+#include "shared/clock.h"
 
 #include <pthread.h>
 #include <stdlib.h>

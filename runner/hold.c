@@ -1,6 +1,6 @@
 /* hold.c - the journal's answers, turned into changes of memory. */
 #include "runner/hold.h"
-#include "runner/clock.h"
+#include "shared/clock.h"
 #include "shared/db.h"
 #include "shared/log.h"
 

@@ -1,6 +1,6 @@
 /* housekeeping.c - a table of chores, each with its period. */
 #include "runner/housekeeping.h"
-#include "runner/clock.h"
+#include "shared/clock.h"
 #include "shared/db.h"
 #include "shared/log.h"
 

@@ -1,6 +1,6 @@
 /* inbox.c - contexts take requests, a queue hands them to our threads. */
 #include "runner/inbox.h"
-#include "runner/clock.h"
+#include "shared/clock.h"
 #include "shared/log.h"
 #include "shared/message.h"
 #include "shared/version.h"

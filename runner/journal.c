@@ -1,7 +1,7 @@
 /* journal.c - one thread that turns a queue into batches. */
 #include "runner/journal.h"
 #include "runner/batch.h"
-#include "runner/clock.h"
+#include "shared/clock.h"
 #include "shared/db.h"
 #include "shared/json.h"
 #include "shared/log.h"

@@ -1,6 +1,6 @@
 /* lease.c - register, renew, notice the loss, register again. */
 #include "runner/lease.h"
-#include "runner/clock.h"
+#include "shared/clock.h"
 #include "shared/db.h"
 #include "shared/log.h"
 #include "shared/version.h"

@@ -5,7 +5,7 @@
  * SYNCLINE_DRAIN_MS to end, everything held is handed back, the lease is
  * returned, and the next runner goes on at once.
  */
-#include "runner/clock.h"
+#include "shared/clock.h"
 #include "runner/hold.h"
 #include "runner/housekeeping.h"
 #include "runner/inbox.h"

@@ -1,6 +1,6 @@
 /* scan.c - one loop: what is due, rescue or queue, then sleep. */
 #include "runner/scan.h"
-#include "runner/clock.h"
+#include "shared/clock.h"
 #include "shared/db.h"
 #include "shared/log.h"
 

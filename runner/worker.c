@@ -1,6 +1,6 @@
 /* worker.c - take a sync, perform a step, commit it, decide what is next. */
 #include "runner/worker.h"
-#include "runner/clock.h"
+#include "shared/clock.h"
 #include "runner/retry.h"
 #include "runner/step.h"
 #include "runner/sources/http.h"

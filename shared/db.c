@@ -1,5 +1,6 @@
 /* db.c - sends without blocking, waits in one place, maps SQLSTATE once. */
 #include "shared/db_room.h"
+#include "shared/clock.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -7,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #define CONNECT_TIMEOUT_MS 5000
@@ -84,19 +84,10 @@ db_drop_session(struct db *db)
 
 /* --- waiting ---------------------------------------------------------- */
 
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 int64_t
 db_deadline(int timeout_ms)
 {
-	return timeout_ms > 0 ? now_ms() + timeout_ms : INT64_MAX;
+	return timeout_ms > 0 ? clock_ms() + timeout_ms : INT64_MAX;
 }
 
 /*
@@ -112,7 +103,7 @@ wait_socket(struct db *db, short events, int64_t deadline, bool heed_interrupt)
 	};
 
 	for (;;) {
-		int64_t left = deadline - now_ms();
+		int64_t left = deadline - clock_ms();
 		int n;
 
 		if (heed_interrupt && atomic_load(&db->interrupted))
@@ -173,7 +164,7 @@ db_next_result(
 static void
 abandon_call(struct db *db)
 {
-	int64_t deadline = now_ms() + CANCEL_DRAIN_MS;
+	int64_t deadline = clock_ms() + CANCEL_DRAIN_MS;
 	PGcancel *cancel = PQgetCancel(db->conn);
 	char why[128];
 
@@ -253,7 +244,7 @@ db_close(struct db *db)
 static enum err
 connect_wait(struct db *db)
 {
-	int64_t deadline = now_ms() + CONNECT_TIMEOUT_MS;
+	int64_t deadline = clock_ms() + CONNECT_TIMEOUT_MS;
 	PostgresPollingStatusType st = PGRES_POLLING_WRITING;
 
 	while (st == PGRES_POLLING_WRITING || st == PGRES_POLLING_READING) {

@@ -5,6 +5,7 @@
  * curl_multi_poll returns at once on curl_multi_wakeup.
  */
 #include "runner/sources/http.h"
+#include "shared/clock.h"
 
 #include <curl/curl.h>
 #include <stdatomic.h>
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #define BODY_MAX ((size_t)32 * 1024 * 1024)
 #define CONNECT_MS 10000
@@ -35,15 +35,6 @@ struct transfer {
 	bool too_large;
 	bool no_memory;
 };
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 enum err
 http_open(struct http **ret, int64_t timeout_ms)
@@ -182,7 +173,7 @@ on_header(char *data, size_t size, size_t n, void *arg)
 	char line[512];
 	size_t len = size * n;
 
-	x->heard_ms = now_ms();
+	x->heard_ms = clock_ms();
 	if (len < sizeof line) {
 		memcpy(line, data, len);
 		line[len] = '\0';
@@ -198,7 +189,7 @@ on_body(char *data, size_t size, size_t n, void *arg)
 	struct transfer *x = arg;
 	size_t len = size * n;
 
-	x->heard_ms = now_ms();
+	x->heard_ms = clock_ms();
 	if (len > x->max_body - x->r->len) {
 		x->too_large = true;
 		return 0;
@@ -335,7 +326,7 @@ run(struct http *h, struct transfer *x, struct http_error *why)
 			if (msg->msg == CURLMSG_DONE)
 				return judge(msg->data.result, x, why);
 		}
-		silent = now_ms() - x->heard_ms;
+		silent = clock_ms() - x->heard_ms;
 		if (silent >= h->timeout_ms)
 			return fail(why, "source_silent", false,
 			    "The source stopped answering.");
@@ -352,10 +343,10 @@ http_call(struct http *h, const struct http_request *rq,
     struct http_response *ret, struct http_error *why)
 {
 	struct http_response r = { .retry_after_ms = -1 };
-	struct transfer x = { .r = &r, .heard_ms = now_ms(),
+	struct transfer x = { .r = &r, .heard_ms = clock_ms(),
 		.max_body = rq->max_body ? rq->max_body : BODY_MAX };
 	struct curl_slist *headers = NULL;
-	int64_t start = now_ms();
+	int64_t start = clock_ms();
 	long status = 0;
 	enum err err;
 
@@ -379,7 +370,7 @@ http_call(struct http *h, const struct http_request *rq,
 			err = ERR_NOMEM;
 	}
 	r.status = (int)status;
-	r.elapsed_ms = now_ms() - start;
+	r.elapsed_ms = clock_ms() - start;
 	if (err)
 		http_response_clear(&r);
 	else
@@ -390,10 +381,10 @@ http_call(struct http *h, const struct http_request *rq,
 enum err
 http_pause(struct http *h, int64_t ms)
 {
-	int64_t until = now_ms() + ms;
+	int64_t until = clock_ms() + ms;
 
 	for (;;) {
-		int64_t left = until - now_ms();
+		int64_t left = until - clock_ms();
 
 		if (atomic_load(&h->interrupted))
 			return ERR_INTERRUPTED;

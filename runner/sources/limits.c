@@ -2,13 +2,13 @@
  * limits.c - token buckets in this runner's memory.
  */
 #include "runner/sources/limits.h"
+#include "shared/clock.h"
 
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <uthash.h>
 
 #define BUCKETS_MAX 200000
@@ -32,15 +32,6 @@ struct limits {
 	unsigned seed;
 };
 
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 enum err
 limits_open(struct limits **ret, double scale)
 {
@@ -53,7 +44,7 @@ limits_open(struct limits **ret, double scale)
 		return ERR_NOMEM;
 	pthread_mutex_init(&l->lock, NULL);
 	l->scale = scale;
-	l->seed = (unsigned)now_ms();
+	l->seed = (unsigned)clock_ms();
 	*ret = l;
 	return ERR_OK;
 }
@@ -98,7 +89,7 @@ forget_idle(struct limits *l, int64_t now)
 static struct bucket *
 find(struct limits *l, const char *account, const struct limit *op)
 {
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 	struct bucket *b;
 	char *key;
 

@@ -6,13 +6,13 @@
 #include "runner/sources/url.h"
 #include "shared/json.h"
 #include "shared/log.h"
+#include "shared/clock.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define TOKEN_MAX 4096
@@ -20,15 +20,6 @@
 #define LEAST_LIFE_MS (120 * 1000) /* renewed when less is left */
 #define CLAIM_SPARE_MS 20000 /* on top of the longest silence */
 #define STORE_TRIES 4
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 void
 lwa_refuse(struct lwa *w)
@@ -103,7 +94,7 @@ adopt(struct lwa *w, struct vault_bytes *token, int64_t life_ms)
 	vault_bytes_wipe(&w->access);
 	w->access = *token;
 	*token = (struct vault_bytes){ .data = NULL };
-	w->until_ms = now_ms() + life_ms;
+	w->until_ms = clock_ms() + life_ms;
 	w->life_ms = life_ms;
 	w->refused = false;
 }
@@ -393,7 +384,7 @@ still_good(const struct lwa *w, int64_t least_ms)
 	if (least_ms > w->life_ms / 2)
 		least_ms = w->life_ms / 2;
 	return w->access.data && !w->refused &&
-	    w->until_ms - now_ms() >= least_ms;
+	    w->until_ms - clock_ms() >= least_ms;
 }
 
 enum err
@@ -408,7 +399,7 @@ lwa_token(struct lwa *w, const struct step_env *env, int64_t least_ms,
 	if (still_good(w, least_ms))
 		return ERR_OK;
 	if (db_in_transaction(env->db))
-		return w->access.data && !w->refused && w->until_ms > now_ms()
+		return w->access.data && !w->refused && w->until_ms > clock_ms()
 		    ? ERR_OK : ERR_EDGE;
 	err = load_stored(w, env, least_ms, &found);
 	if (err || found)

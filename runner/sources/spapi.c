@@ -7,10 +7,10 @@
 #include "runner/sources/url.h"
 #include "shared/json.h"
 #include "shared/log.h"
+#include "shared/clock.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* How each stream has its turns, in this order. */
 static const struct stream {
@@ -22,15 +22,6 @@ static const struct stream {
 	[STREAM_INVENTORY] = { "Inventory", inventory_turn, true },
 	[STREAM_TRANSACTIONS] = { "Transactions", transactions_turn, true },
 };
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* --- turns --------------------------------------------------------------------- */
 
@@ -116,7 +107,7 @@ next_stream(const struct source *s)
 		const struct stream_run *run = &s->runs[i];
 
 		if (run->wanted && !run->postponed &&
-		    !is_over(s->checkpoint, i) && run->ready_ms <= now_ms())
+		    !is_over(s->checkpoint, i) && run->ready_ms <= clock_ms())
 			return i;
 	}
 	return -1;
@@ -373,8 +364,8 @@ rest(struct source *s, struct step *ret, struct failure *why)
 		.limited = limited, .wait_ms = 1 };
 	if (ready == INT64_MAX) /* a resumed sync that was complete */
 		ret->outcome = STEP_DONE;
-	else if (ready > now_ms())
-		ret->wait_ms = ready - now_ms();
+	else if (ready > clock_ms())
+		ret->wait_ms = ready - clock_ms();
 	ret->say.checkpoint = json_object_get(s->checkpoint);
 	ret->say.notes = notes_of(s, s->checkpoint);
 	ret->say.progress = progress_of(s, s->checkpoint);
@@ -449,7 +440,7 @@ give_turn(struct source *s, const struct step_env *env, int i,
 		return ERR_OK;
 	}
 	if (t.outcome == TURN_WAIT) {
-		run->ready_ms = now_ms() + t.wait_ms;
+		run->ready_ms = clock_ms() + t.wait_ms;
 		run->limited = t.limited;
 	} else {
 		run->postponed = true;

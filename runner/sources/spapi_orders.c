@@ -13,10 +13,10 @@
 #include "runner/sources/spapi_rows.h"
 #include "runner/sources/url.h"
 #include "shared/json.h"
+#include "shared/clock.h"
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define TOKEN_LIFE_MS (23 * INT64_C(3600) * 1000) /* of the 24 h */
 #define STEP_ROWS 1000 /* a step takes pages up to so many rows */
@@ -25,15 +25,6 @@
 #define EMPTY_MAX 50   /* pages without an order in a row */
 #define SEEN_MAX 64    /* page tokens remembered */
 #define RESTARTS_MAX 2 /* of a window whose pages repeat */
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* --- the part of the checkpoint --------------------------------------------- */
 
@@ -336,7 +327,7 @@ token_too_old(const struct source *s, const struct turn *t)
 enum err
 orders_turn(struct source *s, const struct step_env *env, struct turn *t)
 {
-	int64_t until = now_ms() + STEP_MS;
+	int64_t until = clock_ms() + STEP_MS;
 	bool more = true;
 	enum err err = ERR_OK;
 	int pages = 0;
@@ -359,7 +350,7 @@ orders_turn(struct source *s, const struct step_env *env, struct turn *t)
 			break;
 		}
 		pages++;
-		if (load_rows(env->load) >= STEP_ROWS || now_ms() >= until)
+		if (load_rows(env->load) >= STEP_ROWS || clock_ms() >= until)
 			break;
 	}
 	return err;

@@ -1,6 +1,6 @@
 /* test_dispatcher.c - turns, priorities, waits, and what must not block. */
 #include "runner/dispatcher.h"
-#include "runner/clock.h"
+#include "shared/clock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,6 @@
 /* test_http.c - the client against a server that says exactly so much. */
 #include "runner/sources/http.h"
+#include "shared/clock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -30,15 +30,6 @@ struct server {
 	int connections;
 	pthread_t thread;
 };
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static void
 say(struct server *v, int fd)
@@ -266,14 +257,14 @@ test_silence_ends_a_call_and_slowness_does_not(void **state)
 	server_start(&slow);
 	server_start(&mute);
 	assert_int_equal(http_open(&h, 700), ERR_OK);
-	begin = now_ms();
+	begin = clock_ms();
 	assert_int_equal(get(h, &slow, 0, &r, &why), ERR_OK);
-	assert_true(now_ms() - begin > 750);
+	assert_true(clock_ms() - begin > 750);
 	http_response_clear(&r);
-	begin = now_ms();
+	begin = clock_ms();
 	assert_int_equal(get(h, &mute, 0, &r, &why), ERR_PEER);
 	assert_string_equal(why.code, "source_silent");
-	assert_in_range(now_ms() - begin, 690, 3000);
+	assert_in_range(clock_ms() - begin, 690, 3000);
 	http_close(h);
 	server_stop(&slow);
 	server_stop(&mute);
@@ -301,18 +292,18 @@ test_an_interrupt_ends_a_wait_at_once(void **state)
 	server_start(&v);
 	assert_int_equal(http_open(&h, 30000), ERR_OK);
 	pthread_create(&thread, NULL, interrupt_soon, h);
-	begin = now_ms();
+	begin = clock_ms();
 	assert_int_equal(get(h, &v, 0, &r, &why), ERR_INTERRUPTED);
-	assert_in_range(now_ms() - begin, 190, 600);
+	assert_in_range(clock_ms() - begin, 190, 600);
 	pthread_join(thread, NULL);
 	assert_int_equal(get(h, &v, 0, &r, &why), ERR_INTERRUPTED);
 	assert_int_equal(http_pause(h, 5000), ERR_INTERRUPTED);
 	http_resume(h);
 	assert_int_equal(http_pause(h, 5), ERR_OK);
 	pthread_create(&thread, NULL, interrupt_soon, h);
-	begin = now_ms();
+	begin = clock_ms();
 	assert_int_equal(http_pause(h, 30000), ERR_INTERRUPTED);
-	assert_in_range(now_ms() - begin, 190, 600);
+	assert_in_range(clock_ms() - begin, 190, 600);
 	pthread_join(thread, NULL);
 	http_close(h);
 	server_stop(&v);

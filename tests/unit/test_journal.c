@@ -1,6 +1,6 @@
 /* test_journal.c - batches against a real server: fenced, refused, replayed. */
 #include "runner/journal.h"
-#include "runner/clock.h"
+#include "shared/clock.h"
 #include "testdb.h"
 
 #include <pthread.h>

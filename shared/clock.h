@@ -1,6 +1,6 @@
 /* clock.h - the time that no administrator can turn back. */
-#ifndef SYNCLINE_RUNNER_CLOCK_H
-#define SYNCLINE_RUNNER_CLOCK_H
+#ifndef SYNCLINE_CLOCK_H
+#define SYNCLINE_CLOCK_H
 
 #include <pthread.h>
 #include <stdint.h>

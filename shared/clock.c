@@ -1,5 +1,5 @@
 /* clock.c - CLOCK_MONOTONIC in milliseconds, and waiting by it. */
-#include "runner/clock.h"
+#include "shared/clock.h"
 
 #include <time.h>
 
