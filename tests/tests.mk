@@ -19,6 +19,11 @@ SANITIZERS := SANITIZER_REPORTS="$(REPORTS)" \
 	LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 \
 	TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp:second_deadlock_stack=1:log_path=$(REPORTS)/tsan
 
+# Amazon's models and examples, where they lie beside the project.
+ifneq ($(wildcard ../shared/data),)
+export SYNCLINE_SHARED_DATA ?= $(abspath ../shared/data)
+endif
+
 .PHONY: unit integration sandbox-test fuzz-corpus fuzz check bench
 unit: unit-programs
 	@$(SANITIZERS) tests/stack/reports tests/stack/unit \
