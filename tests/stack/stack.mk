@@ -36,5 +36,5 @@ token:
 	@$(STACK) token "$(TOKEN_USER)" "$(ROLE)"
 
 import:
-	@test -n "$(FROM)" || { echo 'FROM=schema of the older system?'; exit 2; }
-	@$(STACK) psql -Xq -v from="$(FROM)" -f sql/import.sql
+	@test -n "$(FROM)" || { echo 'say FROM=schema, of the older system'; exit 2; }
+	@$(STACK) import "$(FROM)"
