@@ -52,9 +52,7 @@ fuzz:
 check:
 	@tests/stack/check
 
-bench: all
-	@if [ -f tests/bench/bench.py ]; then \
-	    SYNCLINE_BUILD=$(CURDIR)/$(B) /usr/bin/python3 tests/bench/bench.py; \
-	else \
-	    echo 'bench: skipped, tests/bench/bench.py is not there'; \
-	fi
+bench:
+	@tests/stack/packages build run bench
+	@$(BUILD_ALL)
+	@SYNCLINE_BUILD=$(CURDIR)/$(B) /usr/bin/python3 tests/bench/bench.py
