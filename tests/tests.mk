@@ -30,7 +30,7 @@ unit: unit-programs
 	    $(if $(UNIT),$(UNIT:%=$(B)/unit/%),$(UNIT_BIN))
 
 integration: all
-	@$(SANITIZERS) SYNCLINE_BUILD=$(CURDIR)/$(B) \
+	@$(SANITIZERS) SYNCLINE_BUILD=$(CURDIR)/$(B) SYNCLINE_SAN=$(SAN) \
 	    tests/stack/reports tests/stack/pytest tests/integration $(T)
 
 sandbox-test: $(B)/sandbox-seller

@@ -157,8 +157,8 @@ sync_counts() {
 # run - everything in one go, and its end with the end of this.
 run() {
 	local result=0
-	trap 'exit 130' INT
-	trap 'exit 143' TERM HUP
+	trap 'run_interrupted 130' INT
+	trap 'run_interrupted 143' TERM HUP
 	trap run_end EXIT
 	locked up
 	connect "$DEMO_USER"
@@ -169,15 +169,24 @@ run() {
 	run_wait
 }
 
+# Ctrl-C also ends the command of the moment, whose failure may be what ends
+# this shell, before it looks at the signal; then it does so while ending.
+run_interrupted() {
+	INTERRUPTED=$1
+	[ -n "${ENDING:-}" ] || exit "$1"
+}
+
 run_end() {
 	local result=$?
+	ENDING=1
+	nap 0
 	trap '' INT TERM HUP
 	trap - EXIT
 	say
 	say "stopping"
-	locked down || result=1
+	locked down || INTERRUPTED=1 result=1
 	# Ctrl-C is how it is meant to end.
-	[ "$result" != 130 ] || result=0
+	[ "${INTERRUPTED:-}" != 130 ] || result=0
 	exit "$result"
 }
 
