@@ -50,7 +50,6 @@ session_for(struct worker *w, const struct term *t)
 		.conninfo = s->db,
 		.name = t->runner_id,
 		.timeout_ms = CALL_TIMEOUT_MS,
-		.on_connect = "SET client_min_messages = warning",
 	};
 	enum err err;
 

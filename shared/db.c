@@ -13,6 +13,15 @@
 #define CONNECT_TIMEOUT_MS 5000
 #define CANCEL_DRAIN_MS 2000
 
+/*
+ * A plan made while a table was small reads it whole, and stays after the
+ * table has grown, until the next ANALYZE; with JIT a wrong estimate costs a
+ * compilation each time.
+ */
+#define SESSION_SETUP                                        \
+	"SET enable_seqscan = off; SET jit = off; "          \
+	"SET client_min_messages = warning"
+
 /* --- errors ----------------------------------------------------------- */
 
 /* The classes of PostgreSQL 15's Appendix A that callers tell apart. */
@@ -340,8 +349,8 @@ db_connect(struct db *db)
 	PQsetNoticeReceiver(db->conn, ignore_notice, NULL);
 	PQsetnonblocking(db->conn, 1);
 	db->generation++;
-	if (db->o.on_connect) {
-		err = run_simple(db, db->o.on_connect, NULL);
+	if (!db->o.pooled) {
+		err = run_simple(db, SESSION_SETUP, NULL);
 		if (err) {
 			if (db->conn)
 				db_drop_session(db);

@@ -8,7 +8,8 @@
  *
  * Statements come from the table of stmt.h and are prepared on first use,
  * unless the session is pooled: then each goes unprepared, and nothing here
- * uses session state.
+ * uses session state.  A session that prepares also tells the planner to keep
+ * to indexes: its plans outlive the small tables they were made for.
  */
 #ifndef SYNCLINE_DB_H
 #define SYNCLINE_DB_H
@@ -27,7 +28,6 @@ struct db_options {
 	const char *name;     /* application_name; borrowed */
 	bool pooled;          /* behind a transaction pooler */
 	int timeout_ms;       /* bound on one call; 0: none */
-	const char *on_connect; /* SQL run on each new session, or NULL */
 };
 
 /* One parameter; text is borrowed until the call returns. */

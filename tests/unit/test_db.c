@@ -211,6 +211,24 @@ test_a_server_that_is_not_there_is_away(void **state)
 	db_close(db);
 }
 
+/* A prepared plan must not read a whole table because it once was small. */
+static void
+test_plans_keep_to_indexes_when_tables_grow(void **state)
+{
+	struct db *db;
+
+	(void)state;
+	NEED_DB();
+	db = testdb_open(5000);
+	assert_int_equal(testdb_i64(db, "SELECT (current_setting("
+	    "'enable_seqscan') = 'off' AND current_setting('jit') = 'off')"
+	    "::int"), 1);
+	end_session_of(db);
+	assert_int_equal(testdb_i64(db, "SELECT (current_setting("
+	    "'enable_seqscan') = 'off')::int"), 1);
+	db_close(db);
+}
+
 static void
 test_array_literals_survive_hostile_texts(void **state)
 {
@@ -283,6 +301,7 @@ main(void)
 		cmocka_unit_test(test_our_own_states_have_our_own_errors),
 		cmocka_unit_test(test_copy_goes_with_the_transaction),
 		cmocka_unit_test(test_a_server_that_is_not_there_is_away),
+		cmocka_unit_test(test_plans_keep_to_indexes_when_tables_grow),
 		cmocka_unit_test(test_array_literals_survive_hostile_texts),
 	};
 
