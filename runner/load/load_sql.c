@@ -420,12 +420,10 @@ static void
 put_create(struct text *t, const struct load_stream *s, const char *temp)
 {
 	/*
-	 * For the session, while at it: compiling a plan takes longer than
-	 * these run, however many rows; and of the compressions for long
-	 * values, where there is a choice, the quicker one.
+	 * For the session, while at it: of the compressions for long values,
+	 * where there is a choice, the quicker one.
 	 */
-	text_str(t, "SET jit = off; SET enable_seqscan = off; "
-		    "SELECT set_config("
+	text_str(t, "SELECT set_config("
 		    "'default_toast_compression', 'lz4', false) "
 		    "FROM pg_settings WHERE name = "
 		    "'default_toast_compression' AND 'lz4' = ANY (enumvals); ");
