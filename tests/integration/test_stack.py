@@ -1,9 +1,14 @@
 """The ground the other tests stand on: starting, stopping, migrating."""
 
+import base64
 import concurrent.futures
+import hashlib
+import hmac
+import json
 import os
 import pathlib
 import pty
+import pwd
 import re
 import select
 import shutil
@@ -251,6 +256,8 @@ def test_as_an_ordinary_user():
     finally:
         removed = run("remove")
         shutil.rmtree(top)
+        shutil.rmtree(f"/var/tmp/syncline-{pwd.getpwnam('nobody').pw_uid}",
+                      ignore_errors=True)
     assert removed.returncode == 0, removed.stdout + removed.stderr
 
 
@@ -312,25 +319,17 @@ def test_run_shows_a_whole_first_sync():
 def test_a_token_is_alone_on_the_last_line_and_holds(stack):
     token = stack.script("token", "ann", "admin").splitlines()[-1]
     header, claims, mac = token.split(".")
-    assert stack_module.make_token(
-        stack.secret(), _decode(claims), _decode(header)
-    ).split(".")[2] is not None
+    assert _decode(header) == {"alg": "HS256", "typ": "JWT"}
     assert _decode(claims)["sub"] == "ann"
     assert _decode(claims)["role"] == "admin"
     assert _sign(stack.secret(), f"{header}.{claims}") == mac
 
 
 def _decode(part):
-    import base64
-    import json
-
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
 def _sign(secret, text):
-    import hashlib
-    import hmac
-
     return stack_module._b64(
         hmac.new(secret, text.encode(), hashlib.sha256).digest()
     )

@@ -115,7 +115,7 @@ sync_follow() {
 		    ((.progress // 0) | floor | tostring | "     "[length:] + .),
 		    "% ", (.phase // ""), "  ",
 		    ([.streams[]? | select(.read > 0) | "\(.name) \(.read)"]
-		     | join(", "))] | join("")')
+		     | join(", "))] | join("") | rtrimstr("  ")')
 		if [ "$line" = "$shown" ]; then
 			:
 		elif [ -t 1 ]; then

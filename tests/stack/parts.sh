@@ -82,6 +82,8 @@ template() {
 
 # Who may enter the socket's folder is in; what is safe stays on.
 cluster_configure() {
+	local shared=posix
+	as "$PG_USER" test -w /dev/shm || shared=mmap
 	cat >"$PGDATA/postgresql.conf" <<-CONF
 	# Written anew at every start by tests/stack.
 	fsync = on
@@ -89,6 +91,7 @@ cluster_configure() {
 	full_page_writes = on
 	max_connections = 200
 	shared_buffers = 256MB
+	dynamic_shared_memory_type = $shared
 	effective_cache_size = 1GB
 	work_mem = 8MB
 	maintenance_work_mem = 64MB
