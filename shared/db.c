@@ -514,6 +514,12 @@ db_resume(struct db *db)
 	(void)n; /* empty is what we want */
 }
 
+void
+db_reset(struct db *db)
+{
+	db_drop_session(db);
+}
+
 bool
 db_in_transaction(const struct db *db)
 {

@@ -111,6 +111,12 @@ enum err db_sql(struct db *db, const char *sql, PGresult **ret) MUST_CHECK;
 void db_interrupt(struct db *db);
 void db_resume(struct db *db);
 
+/*
+ * db_reset closes the session, and with it all that a caller may have left
+ * half made there; the next call opens another.  A transaction is lost.
+ */
+void db_reset(struct db *db);
+
 bool db_in_transaction(const struct db *db);
 /* What the server said of the last error, for logs; "" if nothing. */
 const char *db_error_text(const struct db *db);

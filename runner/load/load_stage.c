@@ -37,8 +37,10 @@ free_stage(struct load *l, struct stage **ret)
 		return ERR_TOO_LARGE;
 	if (oldest->prepared == db_generation(l->db))
 		err = db_sql(l->db, oldest->sql.forget, NULL);
-	if (err)
+	if (err) {
+		db_reset(l->db); /* as unsure as a failed preparation */
 		return err;
+	}
 	stage_close(oldest);
 	*ret = oldest;
 	return ERR_OK;
@@ -149,6 +151,9 @@ ensure_statements(struct load *l, struct stage *g)
 	err = db_sql(l->db, g->sql.prepare, NULL);
 	if (!err)
 		g->prepared = db_generation(l->db);
+	else
+		/* all, some or none are there, and a second time is an error */
+		db_reset(l->db);
 	return err;
 }
 

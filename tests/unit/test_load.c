@@ -4,6 +4,7 @@
 #include "shared/json.h"
 #include "testdb.h"
 
+#include <pthread.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -686,6 +687,56 @@ test_a_new_session_gets_its_tables(void **state)
 	commit(r, "orders", 2, 2, 0, 0, 0, 0, 0);
 }
 
+struct interrupter {
+	struct db *db;
+	useconds_t after_us;
+};
+
+static void *
+interrupt_after(void *arg)
+{
+	const struct interrupter *i = arg;
+
+	usleep(i->after_us);
+	db_interrupt(i->db);
+	return NULL;
+}
+
+/* Wherever a cancel meets a new session, the next step finds it in order. */
+static void
+test_an_interrupt_leaves_no_half_made_session(void **state)
+{
+	struct room *r = *state;
+
+	NEED_DB();
+	for (useconds_t us = 0; us < 12000; us += 200) {
+		struct interrupter i = { .db = r->db, .after_us = us };
+		pthread_t t;
+		enum err err;
+
+		db_reset(r->db); /* nothing is prepared */
+		start_sync(r, "interrupted", "c");
+		assert_int_equal(
+		    pthread_create(&t, NULL, interrupt_after, &i), 0);
+		begin(r);
+		put_order(r, "o-1", "new", "2026-01-01T00:00:00Z");
+		put_item(r, "o-1", "i-1", "1");
+		err = try_commit(r, NULL);
+		pthread_join(t, NULL);
+		db_resume(r->db);
+		if (err)
+			load_abort(r->load);
+
+		begin(r);
+		put_order(r, "o-2", "new", "2026-01-01T00:00:00Z");
+		put_item(r, "o-2", "i-2", "1");
+		err = try_commit(r, NULL);
+		if (err)
+			fail_msg("interrupted after %u us: %s",
+			    (unsigned)us, db_error_text(r->db));
+	}
+}
+
 static void
 test_more_streams_than_a_session_keeps(void **state)
 {
@@ -824,6 +875,7 @@ main(void)
 		T(test_a_commit_carries_cursor_checkpoint_and_event),
 		T(test_restart_and_abort_forget_the_rows),
 		T(test_a_new_session_gets_its_tables),
+		T(test_an_interrupt_leaves_no_half_made_session),
 		T(test_more_streams_than_a_session_keeps),
 		T(test_a_page_costs_the_same_in_a_large_table),
 	};
