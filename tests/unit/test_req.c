@@ -216,8 +216,9 @@ static void
 test_a_request_id_is_sane_or_ours(void **state)
 {
 	static const char *const odd[] = { "", "a b", "a/b", "a\n",
-		"12345678901234567890123456789012345678901234567890"
-		"123456789012345" };
+		/* 65 characters */
+		("12345678901234567890123456789012345678901234567890"
+		 "123456789012345") };
 	struct raw_request raw = { .method = "GET", .uri = "/" };
 	struct reply rp = { .status = 0 };
 	struct intake in;
