@@ -267,6 +267,29 @@ test_a_rerun_follows_once_and_not_after_a_cancel(void **state)
 	db_close(db);
 }
 
+/* A month that nobody made in time stays in the default partition. */
+static void
+test_a_missed_month_does_not_stop_the_next_ones(void **state)
+{
+	struct db *db;
+
+	(void)state;
+	NEED_DB();
+	db = testdb_open(5000);
+	assert_int_equal(db_begin(db), ERR_OK);
+	testdb_sql(db, "INSERT INTO syncline.sync_events (sync_id, seq, "
+	    "user_id, at, type, kind, message) VALUES ('m', 1, 'u', "
+	    "clock_timestamp() + interval '7 months', 'info', 'k', 'm')");
+	testdb_sql(db, "SELECT syncline.ensure_partitions(9)");
+	assert_int_equal(testdb_i64(db, "SELECT count(*) FROM pg_inherits "
+	    "WHERE inhparent = 'syncline.sync_events'::regclass"), 10);
+	assert_int_equal(testdb_i64(db, "SELECT count(*) FROM "
+	    "syncline.sync_events_other WHERE sync_id = 'm'"), 1);
+	testdb_sql(db, "SELECT syncline.ensure_partitions(9)");
+	db_rollback(db);
+	db_close(db);
+}
+
 /* Counts that do not add up never reach the row. */
 static void
 test_counts_that_do_not_add_up_are_refused(void **state)
@@ -300,6 +323,8 @@ main(void)
 		cmocka_unit_test(test_an_active_sync_cannot_be_deleted),
 		cmocka_unit_test(
 		    test_a_rerun_follows_once_and_not_after_a_cancel),
+		cmocka_unit_test(
+		    test_a_missed_month_does_not_stop_the_next_ones),
 		cmocka_unit_test(test_counts_that_do_not_add_up_are_refused),
 	};
 
