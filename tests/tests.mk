@@ -10,19 +10,13 @@
 #
 # Each ends with a line "N passed, N failed" and says what it leaves out.
 
-# What sanitizers must not blame us for.  Reports go to files, as much runs in
-# the background; whoever runs tests looks there afterwards.
+# Sanitizers report into files, as much runs in the background; whoever runs
+# tests looks there afterwards.  Nothing is suppressed.
 REPORTS := $(CURDIR)/$(B)/reports
 SANITIZERS := SANITIZER_REPORTS="$(REPORTS)" \
 	ASAN_OPTIONS=detect_stack_use_after_return=1:log_path=$(REPORTS)/asan \
 	UBSAN_OPTIONS=print_stacktrace=1:log_path=$(REPORTS)/ubsan \
-	LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 \
-	TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp:second_deadlock_stack=1:log_path=$(REPORTS)/tsan
-
-# Amazon's models and examples, where they lie beside the project.
-ifneq ($(wildcard ../shared/data),)
-export SYNCLINE_SHARED_DATA ?= $(abspath ../shared/data)
-endif
+	TSAN_OPTIONS=second_deadlock_stack=1:log_path=$(REPORTS)/tsan
 
 .PHONY: unit integration sandbox-test fuzz-corpus fuzz check bench
 unit: unit-programs
