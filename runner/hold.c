@@ -318,6 +318,41 @@ hold_cancel(struct hold *h, const char *user_id, const char *sync_id,
 	return ERR_OK;
 }
 
+/* --- going back ------------------------------------------------------- */
+
+static void
+on_handed_back(struct journal_entry *e, enum err err)
+{
+	struct change *c = e->arg;
+
+	change_log(c, "sync_handed_back", err == ERR_FENCED ? ERR_OK : err);
+	registry_remove(c->h->registry, c->s);
+	sync_unref(c->s);
+	free(c);
+}
+
+static void
+hand_back_one(struct hold *h, struct sync *s, const void *arg)
+{
+	int64_t due = dispatcher_due(h->dispatcher, &s->item);
+	int64_t left = due - clock_ms();
+	struct change *c;
+
+	(void)arg;
+	(void)sync_stop_for(s, SYNC_DRAINED);
+	if (sync_stopped(s) != SYNC_DRAINED)
+		return; /* it ends, or is lost */
+	if (atomic_exchange(&s->handed_back, true))
+		return;
+	c = change_new(h, sync_ref(s), JOURNAL_MOVE);
+	c->e.release = true;
+	c->e.phase = PHASE_QUEUED;
+	c->e.delay_ms = due > 0 && left > 0 ? left : -1;
+	c->e.on_done = on_handed_back;
+	change_add(c, "Sync queued", NULL, NULL);
+	take_turn_back(h, s);
+}
+
 /* --- coming ------------------------------------------------------------ */
 
 /* A sync whose owners died with it again and again. */
@@ -379,6 +414,8 @@ hold_adopt(
 	atomic_fetch_add(&h->unstarted, 1);
 	if (s->crash_count >= CRASHES_MAX)
 		end_crashed(h, s);
+	else if (atomic_load(&h->draining))
+		hand_back_one(h, s, NULL); /* it was on its way meanwhile */
 	else
 		dispatcher_put(h->dispatcher, &s->item, 0);
 }
@@ -435,37 +472,6 @@ void
 hold_interrupt(struct hold *h)
 {
 	for_each(h, interrupt_one, NULL);
-}
-
-static void
-on_handed_back(struct journal_entry *e, enum err err)
-{
-	struct change *c = e->arg;
-
-	change_log(c, "sync_handed_back", err == ERR_FENCED ? ERR_OK : err);
-	registry_remove(c->h->registry, c->s);
-	sync_unref(c->s);
-	free(c);
-}
-
-static void
-hand_back_one(struct hold *h, struct sync *s, const void *arg)
-{
-	int64_t due = dispatcher_due(h->dispatcher, &s->item);
-	int64_t left = due - clock_ms();
-	struct change *c;
-
-	(void)arg;
-	(void)sync_stop_for(s, SYNC_DRAINED);
-	if (sync_stopped(s) != SYNC_DRAINED)
-		return; /* it ends, or is lost */
-	c = change_new(h, sync_ref(s), JOURNAL_MOVE);
-	c->e.release = true;
-	c->e.phase = PHASE_QUEUED;
-	c->e.delay_ms = due > 0 && left > 0 ? left : -1;
-	c->e.on_done = on_handed_back;
-	change_add(c, "Sync queued", NULL, NULL);
-	take_turn_back(h, s);
 }
 
 void

@@ -68,6 +68,7 @@ struct sync {
 	bool registered;
 
 	atomic_bool started; /* counted as started, or never to be */
+	atomic_bool handed_back; /* a drain gives each back once */
 
 	/* guarded by lock, below */
 	pthread_mutex_t lock;
