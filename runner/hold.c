@@ -412,12 +412,15 @@ hold_adopt(
 	    LOG_STR("runner_id", term->runner_id), LOG_INT("epoch", s->epoch),
 	    LOG_INT("attempt", s->attempt), LOG_INT("crashes", s->crash_count));
 	atomic_fetch_add(&h->unstarted, 1);
-	if (s->crash_count >= CRASHES_MAX)
+	if (s->crash_count >= CRASHES_MAX) {
 		end_crashed(h, s);
-	else if (atomic_load(&h->draining))
+		return;
+	}
+	sync_ref(s); /* its turn may come and go at once */
+	dispatcher_put(h->dispatcher, &s->item, 0);
+	if (atomic_load(&h->draining))
 		hand_back_one(h, s, NULL); /* it was on its way meanwhile */
-	else
-		dispatcher_put(h->dispatcher, &s->item, 0);
+	sync_unref(s);
 }
 
 /* --- all of them ------------------------------------------------------- */
