@@ -18,6 +18,11 @@ SANITIZERS := SANITIZER_REPORTS="$(REPORTS)" \
 	UBSAN_OPTIONS=print_stacktrace=1:log_path=$(REPORTS)/ubsan \
 	TSAN_OPTIONS=second_deadlock_stack=1:log_path=$(REPORTS)/tsan
 
+# Amazon's models and examples, where they lie beside the project.
+ifneq ($(wildcard ../shared/data),)
+export SYNCLINE_SHARED_DATA ?= $(abspath ../shared/data)
+endif
+
 .PHONY: unit integration sandbox-test fuzz-corpus fuzz check bench
 unit: unit-programs
 	@$(SANITIZERS) tests/stack/reports tests/stack/unit \
